@@ -1,0 +1,1 @@
+"""What takes sound and pictures out of files."""

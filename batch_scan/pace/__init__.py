@@ -1,0 +1,1 @@
+"""How fast services are asked, how often again, and for how much."""
