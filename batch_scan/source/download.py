@@ -1,0 +1,136 @@
+"""One GET to one address that was checked before, its body into a file."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from batch_scan.errors import FetchError
+from batch_scan.model import Reason
+from batch_scan.source.hosts import as_address, names_host
+from batch_scan.untrusted import clean_text
+
+if TYPE_CHECKING:
+    import ssl
+    from io import FileIO
+
+_OPERATION_TIMEOUT_S = 30.0
+"""Longest wait for a connection or for the next bytes; the whole fetch has its own limit."""
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+# Media is compressed already, and a packed body would be a way round the size limit.
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "batch-scan"}
+
+
+class TransientError(FetchError):
+    """Asking again may help."""
+
+
+class UnreachableError(TransientError):
+    """No connection to this address; another one of the same host may do."""
+
+
+async def download(url: httpx.URL, address: str, file: FileIO, max_bytes: int) -> httpx.URL | None:
+    """Ask `address` for `url` and write the body to `file`.
+
+    The host of the URL is not looked up; it is sent as Host and, over TLS, is the name the certificate must be for.
+    Every call has a connection of its own, so that none is shared between hosts. It goes to httpx's transport rather
+    than to its client, which writes URLs with their secrets to the log.
+
+    Returns:
+        None where the whole body was written, else where a redirect leads.
+
+    Raises:
+        FetchError: `TransientError` where asking again may help.
+    """
+    try:
+        async with (
+            httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False) as transport,
+            aclosing(await transport.handle_async_request(_request(url, address))) as response,
+        ):
+            if response.status_code in _REDIRECTS:
+                return _redirect(url, response)
+            _check_head(response, max_bytes)
+            await _copy(response, file, max_bytes)
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise UnreachableError(Reason.FETCH_FAILED, f"cannot connect: {_said(error)}") from None
+    except httpx.TransportError as error:
+        raise TransientError(Reason.FETCH_FAILED, f"the transfer broke off: {_said(error)}") from None
+    return None
+
+
+def _request(url: httpx.URL, address: str) -> httpx.Request:
+    extensions: dict[str, Any] = {"timeout": httpx.Timeout(_OPERATION_TIMEOUT_S).as_dict()}
+    if as_address(url.host) is None:
+        extensions["sni_hostname"] = url.raw_host.decode("ascii")
+    headers = {**_HEADERS, "Host": url.netloc.decode("ascii")}
+    request = httpx.Request("GET", url.copy_with(host=address), headers=headers, extensions=extensions)
+    if not url.userinfo:
+        return request
+    return next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The context costs some 10 ms to make and holds no state of a connection."""
+    return httpx.create_ssl_context()
+
+
+def _redirect(url: httpx.URL, response: httpx.Response) -> httpx.URL:
+    location = response.headers.get("location", "")
+    try:
+        target = url.join(location).copy_with(fragment=None)
+    except (httpx.InvalidURL, ValueError):
+        target = httpx.URL("")
+    if not location or target.scheme not in {"http", "https"} or not names_host(target):
+        raise FetchError(Reason.FETCH_FAILED, "the host sent a redirect that leads nowhere")
+    return target
+
+
+def _check_head(response: httpx.Response, max_bytes: int) -> None:
+    status = response.status_code
+    if status in _GONE:
+        raise FetchError(Reason.MISSING, f"the host says there is no such file (HTTP {status})")
+    if status in _TRANSIENT:
+        raise TransientError(Reason.FETCH_FAILED, f"the host failed (HTTP {status})")
+    if status != HTTPStatus.OK:
+        raise FetchError(Reason.FETCH_FAILED, f"the host did not give the file (HTTP {status})")
+    if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise FetchError(Reason.FETCH_FAILED, "the host packed the file although it was asked not to")
+    # The protocol library has seen to it that the length is a number.
+    if int(response.headers.get("content-length", "0")) > max_bytes:
+        raise _too_large(max_bytes)
+
+
+async def _copy(response: httpx.Response, file: FileIO, max_bytes: int) -> None:
+    """A body shorter than its Content-Length is a broken transfer to the protocol library."""
+    received_bytes = 0
+    async for block in response.aiter_raw():
+        received_bytes += len(block)
+        if received_bytes > max_bytes:
+            raise _too_large(max_bytes)
+        _write(file, block)
+    if received_bytes == 0:
+        raise FetchError(Reason.EMPTY, "the host sent no content")
+
+
+def _write(file: FileIO, block: bytes) -> None:
+    left = memoryview(block)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        raise FetchError(Reason.FETCH_FAILED, f"the scratch file cannot be written: {error.strerror}") from None
+
+
+def _too_large(max_bytes: int) -> FetchError:
+    return FetchError(Reason.TOO_LARGE, f"the file is larger than {max_bytes} bytes, the most that is fetched")
+
+
+def _said(error: httpx.TransportError) -> str:
+    return clean_text(str(error)) or type(error).__name__

@@ -1,0 +1,155 @@
+"""A manifest as a source: a row per file, its other columns carried along."""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from batch_scan.digest import digest_file
+from batch_scan.errors import FetchError
+from batch_scan.model import Item, Reason, Refused, Status
+from batch_scan.source.globs import Selection
+from batch_scan.source.http import HttpFiles, parse_url, show_url
+from batch_scan.source.local import LocalFiles, absolute, refused
+from batch_scan.source.table import BadRow, valid_text
+from batch_scan.untrusted import clean_text, show_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from batch_scan.model import Stat
+    from batch_scan.source.options import SourceOptions
+    from batch_scan.source.table import Row, Table
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
+
+
+class ManifestSource:
+    """The files that a manifest names; see `Source`.
+
+    A row names a path, relative to the manifest's directory, a ``file://`` URI or, where its host is allowed, an
+    http(s) URL. A local file has to lie below the root, and must not be a symbolic link itself. A row that cannot
+    be read is a refused entry whose `uri` is the manifest's with the row's place behind it.
+    """
+
+    def __init__(self, path: Path, table: Table, options: SourceOptions) -> None:
+        self._table = table
+        self._directory = absolute(str(path.parent))
+        self._files = LocalFiles(str(options.root) if options.root is not None else self._directory)
+        self._remote = HttpFiles(options)
+        self._selection = Selection(options.include, options.exclude)
+        self.uri = show_path(absolute(str(path)))
+        self.sha256 = digest_file(path)
+
+    def entries(self) -> Iterator[Item | Refused]:
+        """See `Source.entries`."""
+        index = -1
+        try:
+            for index, row in enumerate(self._table.rows()):
+                yield self._bad_row(index, row) if isinstance(row, BadRow) else self._entry(index, row)
+        except (OSError, EOFError, zlib.error) as error:
+            # It was readable to its end when the source was made.
+            lost = BadRow("end", f"the manifest changed while it was read: {clean_text(str(error))}", {})
+            yield self._bad_row(index + 1, lost)
+
+    def total(self) -> int | None:
+        """See `Source.total`."""
+        return self._total
+
+    def stat(self, item: Item) -> Stat | None:
+        """See `Source.stat`."""
+        return None if HttpFiles.holds(item.locator) else self._files.stat(item)
+
+    def fetch(self, item: Item) -> AbstractAsyncContextManager[Path]:
+        """See `Source.fetch`."""
+        return self._remote.fetch(item) if HttpFiles.holds(item.locator) else self._files.fetch(item)
+
+    @cached_property
+    def _total(self) -> int | None:
+        return self._table.total()
+
+    def _bad_row(self, index: int, row: BadRow) -> Refused:
+        uri = f"{self.uri}#{row.place}"
+        item = Item(index, uri, _identity(index, uri), "", row.columns)
+        return refused(item, FetchError(Reason.BAD_ROW, f"{row.place.replace('=', ' ')} of the manifest: {row.detail}"))
+
+    def _entry(self, index: int, row: Row) -> Item | Refused:
+        if not row.uri.strip():
+            return self._bad_row(index, BadRow(row.place, "it names no file", row.columns))
+        scheme = _SCHEME.match(row.uri)
+        try:
+            if scheme is None:
+                return self._local(index, row, row.uri)
+            if scheme[1].lower() == "file":
+                return self._local(index, row, file_uri_path(row.uri))
+            if HttpFiles.holds(row.uri):
+                return self._url(index, row)
+        except ValueError as error:
+            return self._bad_row(index, BadRow(row.place, str(error), row.columns))
+        return self._unsupported(index, row, scheme[1].lower())
+
+    def _local(self, index: int, row: Row, named: str) -> Item | Refused:
+        """Raises ValueError where the text cannot be a path."""
+        if "\0" in named:
+            raise ValueError("its path holds a NUL character")
+        path = named if named.startswith("/") else f"{self._directory}/{named}"
+        uri = show_path(absolute(path))  # a UnicodeEncodeError is a ValueError
+        item = Item(index, uri, _identity(index, uri), path, row.columns)
+        try:
+            located = self._files.locate(path)
+            item = Item(index, uri, item.identity, located, row.columns)
+            unwanted = self._selection.refuse(self._files.relative(located))
+            if unwanted is not None:
+                return Refused(item, Status.SKIPPED, unwanted)
+            self._files.examine(located)
+        except FetchError as error:
+            return refused(item, error)
+        return item
+
+    def _url(self, index: int, row: Row) -> Item | Refused:
+        """Raises ValueError where the text cannot be a URL."""
+        url = parse_url(row.uri)
+        uri = show_url(url)
+        item = Item(index, uri, _identity(index, uri), str(url), row.columns)
+        unwanted = self._selection.refuse(url.path.lstrip("/"))
+        if unwanted is not None:
+            return Refused(item, Status.SKIPPED, unwanted)
+        try:
+            self._remote.check_host(url)
+        except FetchError as error:
+            return refused(item, error)
+        return item
+
+    def _unsupported(self, index: int, row: Row, scheme: str) -> Refused:
+        what = "buckets are" if scheme in _BUCKETS else f"{scheme}:// is"
+        detail = f"{what} not supported in this version; name a local path or an https URL"
+        uri = _show_unsupported(row.uri)
+        item = Item(index, uri, _identity(index, uri), "", row.columns)
+        return refused(item, FetchError(Reason.BAD_ROW, detail))
+
+
+def _show_unsupported(uri: str) -> str:
+    """Return a URI of an unknown kind without user, password and the content of its query."""
+    scheme, _, rest = uri.partition("://")
+    rest, query_mark, _ = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    return valid_text(f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}" + ("?…" if query_mark else ""))
+
+
+def _identity(index: int, uri: str) -> str:
+    return f"{index}:{uri}"
+
+
+def file_uri_path(uri: str) -> str:
+    """Return the path of a file:// URI. Raises ValueError where it names a host or no absolute path."""
+    host, slash, path = uri[len("file://") :].partition("/")
+    if host.lower() not in {"", "localhost"} or not slash:
+        raise ValueError("its file:// URI must hold an absolute path and no host, as in file:///archive/a.mp4")
+    return os.fsdecode(unquote_to_bytes("/" + path))

@@ -1,0 +1,92 @@
+"""Open what the user named as a source: a directory or a manifest."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batch_scan.errors import UsageError
+from batch_scan.source.csv_table import CsvTable
+from batch_scan.source.directory import DirectorySource
+from batch_scan.source.jsonl_table import JsonlTable
+from batch_scan.source.manifest import ManifestSource, file_uri_path
+from batch_scan.source.parquet_table import ParquetTable
+from batch_scan.untrusted import clean_text, show_path
+
+if TYPE_CHECKING:
+    from batch_scan.source.interface import Source
+    from batch_scan.source.options import SourceOptions
+    from batch_scan.source.table import Table
+
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
+"""What a manifest's name may end in, in any case."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def open_source(uri: str, options: SourceOptions) -> Source:
+    """Return the source at a path or ``file://`` URI, its readability checked; a manifest is read through once.
+
+    Raises:
+        UsageError: there is no such file or directory, it is no manifest, it lacks a URI column, cannot be read, or an
+            option cannot be followed. Says where and what to do.
+    """
+    path = _path(uri)
+    _check_options(options)
+    shown = clean_text(show_path(str(path)))
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"there is no file or directory {shown}") from None
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be read: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
+        return DirectorySource(str(path), options)
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{shown} is neither a directory nor a file")
+    return ManifestSource(path, _table(path, shown), options)
+
+
+def _path(uri: str) -> Path:
+    scheme = _SCHEME.match(uri)
+    shown = clean_text(uri.partition("?")[0].rpartition("@")[2])
+    if not uri or "\0" in uri:
+        raise UsageError("the source has no name, or one that cannot be a path")
+    if scheme is None:
+        return Path(uri)
+    if scheme[1].lower() != "file":
+        raise UsageError(
+            f"{shown}: {scheme[1]}:// is not supported as a source in this version; name a directory or a manifest"
+        )
+    try:
+        return Path(file_uri_path(uri))
+    except ValueError as error:
+        raise UsageError(f"{shown}: {error}") from None
+
+
+def _check_options(options: SourceOptions) -> None:
+    for name, directory in (("root", options.root), ("scratch", options.scratch)):
+        if directory is not None and not directory.is_dir():
+            raise UsageError(f"source.{name}: there is no directory {clean_text(show_path(os.fspath(directory)))}")
+
+
+def _table(path: Path, shown: str) -> Table:
+    name = path.name.lower()
+    unpacked = name.removesuffix(".gz")
+    try:
+        if unpacked.endswith(".csv"):
+            return CsvTable(path, shown, ",")
+        if unpacked.endswith(".tsv"):
+            return CsvTable(path, shown, "\t")
+        if unpacked.endswith((".jsonl", ".ndjson")):
+            return JsonlTable(path, shown)
+        if name.endswith(".parquet"):
+            return ParquetTable(path, shown)
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be read: {error.strerror}") from None
+    raise UsageError(
+        f"{shown} is not a manifest that can be read: its name must end in {', '.join(SUFFIXES)}. "
+        "To scan single files, name them in a manifest or give their directory"
+    )
