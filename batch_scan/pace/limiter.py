@@ -1,0 +1,221 @@
+"""When the next request to a service may go: rate, bytes, concurrency and pauses, first come, first served.
+
+Four things are asked, in this order: is there room under the concurrency limit, is the service's pause over, has the
+rate recovered, have the bytes. The first in the queue waits for all four; the others wait for it. Nothing polls: a
+request that comes back, a changed rate or one timer for the head of the queue is what moves it.
+
+The rate holds exactly: no window of `T` seconds sees more than `rate * T + burst` requests. The price is that a late
+wake-up is lost time where `burst` is 1 (about a millisecond per request); a burst of 2 wins it back.
+
+A service that asks for a pause gets it as a whole, and no second one that ends earlier shortens it. Pauses are capped
+at `MAX_PAUSE_S`: what a vendor sends is not trusted to stop a run for a day, and requests whose Retry-After lies
+beyond their own time have been given up by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch_scan.pace.concurrency import Change, ConcurrencyController
+from batch_scan.pace.interface import Feedback, Limiter, SlotId
+from batch_scan.pace.meter import Meter
+from batch_scan.pace.retry import rate_pause_s
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_scan.endpoint.config import LimitTable
+    from batch_scan.pace.clock import Clock
+
+MAX_PAUSE_S = 900.0
+"""The longest pause a single answer can cause."""
+_SHORTEST_SLEEP_S = 1e-6  # timers fire up to a nanosecond early; sleeping less than that would spin
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """What one slot holds, so that it can be given back."""
+
+    number: int
+    episode: int
+    requests_before_s: float
+    bytes_before_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    size_bytes: int
+    granted: asyncio.Future[_Grant]
+
+
+class ServiceLimiter:
+    """The pace of one service. Belongs to one event loop."""
+
+    def __init__(self, name: str, limit: LimitTable, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+        self._own_rate_per_minute = limit.requests_per_minute
+        self._requests = Meter(limit.requests_per_minute / 60.0, limit.burst)
+        self._bytes = Meter(limit.bytes_per_second, limit.bytes_per_second)
+        self._controller = ConcurrencyController(limit.concurrency, clock.now())
+        self._waiters: deque[_Waiter] = deque()
+        self._numbers = itertools.count()
+        self._latest_grant = -1
+        self._paused_until_s = clock.now()
+        self._unhinted_pauses = 0
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_at_s = 0.0
+
+    @property
+    def requests_per_minute(self) -> float:
+        """The rate in force; 0 = none."""
+        return self._requests.rate * 60.0
+
+    @property
+    def concurrency(self) -> int:
+        """Requests that may be in flight now."""
+        return self._controller.limit
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are in flight now."""
+        return self._controller.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._waiters)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """How the concurrency changed and why, oldest first; explains a slow run afterwards."""
+        return self._controller.history
+
+    def set_rate(self, requests_per_minute: float) -> None:
+        """Take over the service's own rate: the lower of it and the user's, whichever is given."""
+        rates = [rate for rate in (self._own_rate_per_minute, requests_per_minute) if rate > 0]
+        self._requests.change_rate(min(rates, default=0.0) / 60.0, self._requests.capacity, self._clock.now())
+        self._latest_grant = -1  # what it would put back was measured at the old rate
+        self._pump()
+
+    async def acquire(self, size_bytes: int) -> _Grant:
+        """Wait in the queue until a request of this size may go; a cancelled wait leaves no trace."""
+        waiter = _Waiter(size_bytes, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        self._pump()
+        try:
+            return await waiter.granted
+        except asyncio.CancelledError:
+            if waiter.granted.cancelled():
+                self._waiters.remove(waiter)
+                self._pump()
+            else:
+                self.release(waiter.granted.result(), Feedback.NOT_SENT, None)
+            raise
+
+    def release(self, grant: _Grant, feedback: Feedback, retry_after_s: float | None) -> None:
+        """Take a slot back and learn from how it went."""
+        now_s = self._clock.now()
+        if feedback is Feedback.NOT_SENT and grant.number == self._latest_grant:
+            self._requests.put_back(grant.requests_before_s)
+            self._bytes.put_back(grant.bytes_before_s)
+            self._latest_grant = -1
+        if feedback is Feedback.ANSWERED:
+            self._unhinted_pauses = 0
+        new_episode = self._controller.returned(grant.episode, feedback, now_s)
+        if retry_after_s is not None:
+            self._pause(now_s, retry_after_s)
+        elif new_episode:
+            self._unhinted_pauses += 1
+            self._pause(now_s, rate_pause_s(self._unhinted_pauses))
+        if new_episode:
+            _log.info(
+                "%s asked for fewer requests: %d at a time, next in %.1f s",
+                self._name,
+                self._controller.limit,
+                max(0.0, self._paused_until_s - now_s),
+            )
+        self._pump()
+
+    def _pause(self, now_s: float, seconds: float) -> None:
+        self._paused_until_s = max(self._paused_until_s, now_s + min(max(seconds, 0.0), MAX_PAUSE_S))
+
+    def _pump(self) -> None:
+        """Let go whatever may go now, and set the timer for what may go later."""
+        while self._waiters and self._controller.has_room:
+            waiter = self._waiters[0]
+            if waiter.granted.done():  # cancelled, and about to leave the queue by itself
+                break
+            now_s, ready_at_s = self._clock.now(), self._ready_at_s(waiter.size_bytes)
+            if now_s < ready_at_s:
+                self._wake_at(ready_at_s)
+                return
+            self._waiters.popleft()
+            waiter.granted.set_result(self._grant(waiter.size_bytes, now_s))
+        self._cancel_timer()
+
+    def _ready_at_s(self, size_bytes: int) -> float:
+        return max(self._paused_until_s, self._requests.ready_at_s(1.0), self._bytes.ready_at_s(size_bytes))
+
+    def _grant(self, size_bytes: int, now_s: float) -> _Grant:
+        self._latest_grant = next(self._numbers)
+        return _Grant(
+            number=self._latest_grant,
+            episode=self._controller.started(),
+            requests_before_s=self._requests.take(1.0, now_s),
+            bytes_before_s=self._bytes.take(size_bytes, now_s),
+        )
+
+    def _wake_at(self, at_s: float) -> None:
+        if self._timer is not None and self._timer_at_s == at_s:
+            return
+        self._cancel_timer()
+        self._timer_at_s = at_s
+        self._timer = asyncio.get_running_loop().create_task(self._wake(at_s), name=f"pace of {self._name}")
+
+    async def _wake(self, at_s: float) -> None:
+        await self._clock.sleep(max(at_s - self._clock.now(), _SHORTEST_SLEEP_S))
+        self._timer = None
+        self._pump()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class LocalLimiter(Limiter):
+    """The limiter of a run on one machine: one `ServiceLimiter` per service."""
+
+    def __init__(self, limits: Mapping[str, LimitTable], clock: Clock) -> None:
+        self._services = {name: ServiceLimiter(name, limit, clock) for name, limit in limits.items()}
+        self._slots: dict[SlotId, tuple[ServiceLimiter, _Grant]] = {}
+        self._numbers = itertools.count(1)
+
+    async def acquire(self, service: str, size_bytes: int) -> SlotId:
+        """See `Limiter.acquire`. Raises KeyError for a service that was not announced."""
+        limiter = self._services[service]
+        grant = await limiter.acquire(size_bytes)
+        slot = SlotId(next(self._numbers))
+        self._slots[slot] = limiter, grant
+        return slot
+
+    async def release(self, slot: SlotId, feedback: Feedback, retry_after_s: float | None = None) -> None:
+        """See `Limiter.release`. Raises KeyError for a slot that is not held."""
+        limiter, grant = self._slots.pop(slot)
+        limiter.release(grant, feedback, retry_after_s)
+
+    async def set_rate(self, service: str, requests_per_minute: float) -> None:
+        """See `Limiter.set_rate`: the lower of the user's and the service's rate; 0 = the service says nothing."""
+        self._services[service].set_rate(requests_per_minute)
+
+    def of(self, service: str) -> ServiceLimiter:
+        """Return the limiter of one service, to show how it is doing."""
+        return self._services[service]
