@@ -1,0 +1,93 @@
+"""SafeComms' requests as they travel: options to fields, samples to forms or JSON. Pure.
+
+Options left at their default are not sent, so that a plan without them is not asked whether it has them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic.alias_generators import to_camel
+
+from batch_scan.endpoint.safecomms_config import KeywordsEncoding, Send
+from batch_scan.model import Medium
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_scan.endpoint.http import FilePart
+    from batch_scan.endpoint.safecomms_config import SafeCommsConfig
+    from batch_scan.model import Sample
+    from batch_scan.table import Table
+
+OPERATIONS: Mapping[Medium, str] = {Medium.AUDIO: "audio", Medium.FRAME: "image"}
+"""SafeComms' word for judging a kind of sample: the path's end and the field's name."""
+
+_EXTENSIONS = {
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/flac": "flac",
+    "image/jpeg": "jpg",
+    "image/png": "png",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One POST, ready to be sent."""
+
+    path: str
+    json: Mapping[str, Any] | None = None
+    form: Mapping[str, str | list[str]] | None = None
+    files: Mapping[str, FilePart] | None = None
+
+
+def fields_of(config: SafeCommsConfig, operation: str) -> dict[str, Any]:
+    """Return the fields of a request beside the sample, under the names they travel by."""
+    options: Table = config.audio if operation == "audio" else config.image
+    fields: dict[str, Any] = {"language": config.language}
+    if config.moderation_profile_id is not None:
+        fields["moderationProfileId"] = config.moderation_profile_id
+    set_options = options.model_dump(mode="json", exclude_defaults=True)
+    return fields | {to_camel(name): value for name, value in set_options.items()}
+
+
+def encode(config: SafeCommsConfig, sample: Sample) -> Call:
+    """Return the call that carries a sample's bytes, the way `send` says."""
+    if sample.data is None:
+        raise ValueError("the sample has no data to send")
+    if config.send is Send.BASE64:
+        return _encode_json(config, sample.medium, base64.b64encode(sample.data).decode("ascii"))
+    operation = OPERATIONS[sample.medium]
+    form = {name: _form_value(value, config.keywords_encoding) for name, value in fields_of(config, operation).items()}
+    # The name is ours: how the user's file is called is nobody's business.
+    file_name = f"sample.{_EXTENSIONS.get(sample.mime, 'bin')}"
+    return Call(
+        path=f"moderation/{operation}/upload",
+        form=form,
+        files={operation: (file_name, sample.data, sample.mime)},
+    )
+
+
+def encode_url(config: SafeCommsConfig, medium: Medium, url: str) -> Call:
+    """Return the call that names a public URL for SafeComms to fetch (within 30 s for sound, 5 s for pictures)."""
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("SafeComms fetches http and https URLs only")
+    return _encode_json(config, medium, url)
+
+
+def _encode_json(config: SafeCommsConfig, medium: Medium, content: str) -> Call:
+    operation = OPERATIONS[medium]
+    return Call(path=f"moderation/{operation}", json={operation: content, **fields_of(config, operation)})
+
+
+def _form_value(value: Any, keywords: KeywordsEncoding) -> str | list[str]:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return value if keywords is KeywordsEncoding.REPEAT else json.dumps(value, ensure_ascii=False)
+    return str(value)

@@ -1,0 +1,52 @@
+"""What every test has: an environment without keys and proxies, a guard on the error log, and the vendors' servers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers.safecomms import SafeCommsServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SCRUBBED = re.compile(
+    r"^(?:(?:https?|all|no|ftp)_proxy|ssl_cert_(?:file|dir)|sslkeylogfile|requests_ca_bundle|curl_ca_bundle|netrc|"
+    r"batch_scan_.*|.*_(?:api_key|api_secret|access_key|access_token|secret_key))$",
+    re.IGNORECASE,
+)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees this machine's proxies, certificates or keys."""
+    for name in list(os.environ):
+        if _SCRUBBED.match(name):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def expected_errors() -> list[str]:
+    """Regular expressions of error messages that a test expects in the log; append to it."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _no_unexpected_errors(caplog: pytest.LogCaptureFixture, expected_errors: list[str]) -> Iterator[None]:
+    """Fail a test during which something logged an error that it did not expect."""
+    yield
+    logged = [record for when in ("setup", "call") for record in caplog.get_records(when)]
+    errors = [record.getMessage() for record in logged if record.levelno >= logging.ERROR]
+    unexpected = [error for error in errors if not any(re.search(pattern, error) for pattern in expected_errors)]
+    assert not unexpected, f"logged and not expected: {unexpected}"
+
+
+@pytest.fixture
+def safecomms_server() -> Iterator[SafeCommsServer]:
+    """A SafeComms-shaped server that finds everything clean; a test changes its judge, limits and faults."""
+    with SafeCommsServer() as server:
+        yield server
