@@ -1,0 +1,61 @@
+"""Thumbnails and clips of findings, kept below the report under digests that name what they show."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from batch_scan.errors import BatchScanError
+from batch_scan.report.publish import publish_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVIDENCE_DIRECTORY = "evidence"
+"""Name of the directory below the report."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
+
+
+class EvidenceStore:
+    """Keeps evidence as `REPORT/evidence/ab/DIGEST.jpg`; the same thing is kept once."""
+
+    def __init__(self, root: Path) -> None:
+        """Keep evidence below the report in `root`; nothing is made before there is something to keep."""
+        self._root = root
+
+    def path_for(self, digest: str, suffix: str) -> str:
+        """Return where what a digest names is kept, relative to the report, with forward slashes.
+
+        Args:
+            digest: SHA-256 in hex.
+            suffix: `.jpg`, `.wav`, …
+
+        Raises ValueError for anything that is no digest or suffix, and so might lead elsewhere.
+        """
+        if not _DIGEST.fullmatch(digest) or not _SUFFIX.fullmatch(suffix):
+            raise ValueError(f"not a digest and a suffix: {digest!a}, {suffix!a}")
+        return str(PurePosixPath(EVIDENCE_DIRECTORY, digest[:2], digest + suffix))
+
+    def find(self, name: str, suffix: str) -> str:
+        """Return the path of what is kept under this name, as `path_for` does; empty where nothing is."""
+        relative = self.path_for(name, suffix)
+        return relative if (self._root / relative).is_file() else ""
+
+    def put(self, name: str, data: bytes, suffix: str) -> str:
+        """Keep `data` under the digest that names it, complete or not at all, and return its path as `path_for` does.
+
+        What is kept under a name already stays: the name says what it shows.
+
+        Raises BatchScanError where it cannot be written.
+        """
+        relative = self.path_for(name, suffix)
+        path = self._root / relative
+        try:
+            if not path.is_file():
+                publish_bytes(path, data)
+        except OSError as error:
+            raise BatchScanError(f"evidence in {self._root} cannot be written: {error.strerror}") from error
+        return relative

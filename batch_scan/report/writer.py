@@ -1,0 +1,197 @@
+"""Writes a report: results are buffered and published as whole parts, again and again while a run goes on.
+
+A part of `files` is the commit marker. It is published after the parts of the other tables that have its number, so a
+row of `files` that can be read has all its details; details without it are what a killed writer left, and are removed
+when the run is continued. Everything of one flush is written and synced under temporary names before the first of it is
+renamed, so that a full disk leaves nothing half-done.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from operator import itemgetter
+from typing import IO, TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batch_scan.errors import BatchScanError, UsageError
+from batch_scan.report.arrow import arrow_table
+from batch_scan.report.layout import RUN_PART, is_run_id, part_numbers, part_path, partition
+from batch_scan.report.publish import Staged, publish_all, stage, sweep
+from batch_scan.report.published import identify_by_row, read_published
+from batch_scan.report.rows import rows_of, run_row
+from batch_scan.report.schema import DETAIL_TABLES, TABLES, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from batch_scan.model import FileResult, RunRow
+    from batch_scan.report.published import Identify, Published
+
+_BUFFER_BYTES = 64 << 20
+"""About how much may wait in memory: raw answers are large, and a long film has many scores."""
+_VALUE_BYTES = 40
+"""What a value weighs in the buffer beside its text: its place in the tuple and a small object."""
+_ROW_GROUP_ROWS = 65_536
+
+_Values = tuple[Any, ...]
+_IN_ORDER = {table: itemgetter(*spec.names) for table, spec in TABLES.items()}
+
+
+class ReportWriter:
+    """Writes the tables of one run. One thread at a time; one writer per run.
+
+    Opening it publishes the run's row with `finished_at` null, and an empty part of every table, so that each can be
+    read from the first moment. Opening it for a run that is there continues it. Until `flush`, `finish` or a limit
+    of rows, bytes or age, results wait in memory: a run that is killed scans them again.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        run: RunRow,
+        *,
+        rows_per_part: int = 10_000,
+        max_age_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start or continue a run.
+
+        Args:
+            root: directory of the report; made where it is not there.
+            run: the run's row as far as it is known.
+            rows_per_part: results after which a part is published.
+            max_age_s: seconds that a result waits at most, as long as `add` or `flush_if_due` is called.
+            clock: seconds that only grow.
+
+        Raises BatchScanError where the report cannot be written.
+        """
+        if not is_run_id(run.run_id):
+            raise UsageError(f"not the name of a run: {run.run_id!a}")
+        self._root = root
+        self._run_id = run.run_id
+        self._rows_per_part = rows_per_part
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._empty_buffer()
+        with _writing(root):
+            self._clean_up()
+            self._next_part = max(part_numbers(root, Table.FILES, run.run_id), default=-1) + 1
+            self._publish_run(run)
+            if self._next_part == 0:
+                self._publish_buffer(tuple(TABLES)[1:])
+
+    def published(self, identify: Identify = identify_by_row) -> Published:
+        """Read which items have their row by now, buffered ones left out, and what is counted over them.
+
+        Args:
+            identify: makes an item's identity of its position and URI, as its source does: `identify_by_row` for
+                manifests, `identify_by_uri` for directories and buckets.
+
+        Raises BatchScanError where a part cannot be read.
+        """
+        with _writing(self._root):
+            parts = part_numbers(self._root, Table.FILES, self._run_id)
+        return read_published(list(parts.values()), identify)
+
+    def add(self, result: FileResult) -> None:
+        """Take one item's results; publishes a part when a limit is reached. Raises BatchScanError as `flush`."""
+        if not self._buffer[Table.FILES]:
+            self._oldest_s = self._clock()
+        for table, rows in rows_of(self._run_id, result).items():
+            for row in rows:
+                values = _IN_ORDER[table](row)
+                self._buffer[table].append(values)
+                self._buffered_bytes += _weight(values)
+        self.flush_if_due()
+
+    def flush_if_due(self) -> None:
+        """Publish what waits, where a limit of rows, bytes or age is reached. Raises BatchScanError as `flush`."""
+        waiting = len(self._buffer[Table.FILES])
+        full = waiting >= self._rows_per_part or self._buffered_bytes >= _BUFFER_BYTES
+        if full or (waiting and self._clock() - self._oldest_s >= self._max_age_s):
+            self.flush()
+
+    def flush(self) -> None:
+        """Publish what waits; durable when it returns.
+
+        Raises BatchScanError where the report cannot be written (disk full, permission); nothing is lost then, and it
+        may be tried again.
+        """
+        filled = tuple(table for table in TABLES if self._buffer[table])
+        if filled:
+            with _writing(self._root):
+                self._publish_buffer(filled)
+
+    def finish(self, run: RunRow) -> None:
+        """Publish what waits and replace the run's row. Raises BatchScanError as `flush`."""
+        self.flush()
+        with _writing(self._root):
+            self._publish_run(run)
+
+    def _clean_up(self) -> None:
+        for table in TABLES:
+            directory = partition(self._root, table, self._run_id)
+            if directory.is_dir():
+                sweep(directory)
+        committed = part_numbers(self._root, Table.FILES, self._run_id)
+        for table in DETAIL_TABLES:
+            for number, path in part_numbers(self._root, table, self._run_id).items():
+                if number not in committed:
+                    path.unlink(missing_ok=True)
+
+    def _publish_run(self, run: RunRow) -> None:
+        publish_all([self._stage(Table.RUNS, RUN_PART, [_IN_ORDER[Table.RUNS](run_row(run))])])
+
+    def _publish_buffer(self, tables: tuple[Table, ...]) -> None:
+        staged: dict[Table, Staged] = {}
+        try:
+            for table in tables:
+                staged[table] = self._stage(table, self._next_part, self._buffer[table])
+            publish_all(file for table, file in staged.items() if table is not Table.FILES)
+            publish_all([staged[Table.FILES]])
+        finally:
+            for file in staged.values():
+                file.discard()
+        self._next_part += 1
+        self._empty_buffer()
+
+    def _stage(self, table: Table, number: int, rows: list[_Values]) -> Staged:
+        arrow = arrow_table(table, rows)
+
+        def write(file: IO[bytes]) -> None:
+            pq.write_table(arrow, file, compression="zstd", row_group_size=_ROW_GROUP_ROWS)
+
+        return stage(part_path(self._root, table, self._run_id, number), write)
+
+    def _empty_buffer(self) -> None:
+        self._buffer: dict[Table, list[_Values]] = {table: [] for table in TABLES}
+        self._buffered_bytes = 0
+        self._oldest_s = 0.0
+
+
+@contextmanager
+def _writing(root: Path) -> Iterator[None]:
+    """Turn what the disk says into one sentence for the operator."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        raise BatchScanError(
+            f"the report in {root} cannot be written: {why}; "
+            "what is published stays, and the same command continues once this is mended"
+        ) from error
+
+
+def _weight(values: _Values) -> int:
+    """Return about how many bytes a row takes in the buffer."""
+    return _VALUE_BYTES * len(values) + sum(map(_length, values))
+
+
+def _length(value: object) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return sum(map(_length, value)) if isinstance(value, list | tuple) else 0
