@@ -1,0 +1,98 @@
+"""What passes between the scanner and a decoder worker: framed messages of plain data, checked on both sides.
+
+A message is a kind (one byte), a length (four bytes) and a body. Bodies are JSON, except that of a picture, which is a
+few numbers and a JPEG. Nothing in a message can become code, and a length is checked before a buffer of it is made:
+the worker parses hostile files, so what it says is untrusted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+HEADER: Final = struct.Struct("<BI")
+_PICTURE: Final = struct.Struct("<IIdd")
+
+MAX_JSON_BYTES: Final = 1 << 20
+MAX_PICTURE_BYTES: Final = 64 << 20
+"""Above any JPEG that a frame size of ours can lead to; a worker that claims more is not ours."""
+
+
+class Kind(IntEnum):
+    """What the body of a message is."""
+
+    REQUEST = 1
+    """To the worker: a file and what to do with it."""
+    PICTURE = 2
+    SHORTFALL = 3
+    TALLY = 4
+    END = 5
+    """The last message of a file: the result of a probe, or why it ended early."""
+
+
+class WireError(ValueError):
+    """A message that no worker of ours would send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture of a track, with the times that it stands for."""
+
+    track: int
+    start_s: float
+    end_s: float
+    stands_for: int
+    jpeg: bytes
+
+
+def pack(kind: Kind, body: bytes) -> bytes:
+    """Return a message."""
+    return HEADER.pack(kind, len(body)) + body
+
+
+def pack_json(kind: Kind, value: dict[str, Any]) -> bytes:
+    """Return a message with a JSON body; undecodable bytes of file names pass as escaped surrogates."""
+    return pack(kind, json.dumps(value, separators=(",", ":")).encode("ascii"))
+
+
+def pack_picture(picture: Picture) -> bytes:
+    """Return a message that carries a picture."""
+    numbers = _PICTURE.pack(picture.track, picture.stands_for, picture.start_s, picture.end_s)
+    return pack(Kind.PICTURE, numbers + picture.jpeg)
+
+
+def unpack_header(header: bytes) -> tuple[Kind, int]:
+    """Return kind and length of the message that begins with `header`. Raises WireError."""
+    try:
+        number, length = HEADER.unpack(header)
+        kind = Kind(number)
+    except (struct.error, ValueError):
+        raise WireError("not a message") from None
+    if length > (MAX_PICTURE_BYTES if kind is Kind.PICTURE else MAX_JSON_BYTES):
+        raise WireError(f"a message of {length} bytes")
+    return kind, length
+
+
+def unpack_json(body: bytes) -> dict[str, Any]:
+    """Return the object in a JSON body. Raises WireError."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise WireError("a message that is not JSON") from None
+    if not isinstance(value, dict):
+        raise WireError("a message that is not an object")
+    return value
+
+
+def unpack_picture(body: bytes) -> Picture:
+    """Return the picture in a body. Raises WireError."""
+    if len(body) <= _PICTURE.size:
+        raise WireError("a picture without content")
+    track, stands_for, start_s, end_s = _PICTURE.unpack_from(body)
+    if not (math.isfinite(start_s) and math.isfinite(end_s) and 0 <= start_s <= end_s and stands_for > 0):
+        raise WireError("a picture with impossible times")
+    return Picture(track, start_s, end_s, stands_for, body[_PICTURE.size :])

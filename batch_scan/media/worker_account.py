@@ -1,0 +1,133 @@
+"""What was planned for a track and what is missing of it, in a decoder worker: pure arithmetic on what a pass left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from batch_scan.media.wanted import wanted_between
+from batch_scan.model import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batch_scan.errors import MediaError
+    from batch_scan.media.worker_packets import TrackPackets
+    from batch_scan.media.worker_progress import Progress
+
+_TOLERANCE_S: Final = 1.0
+_TOLERANCE_SHARE: Final = 0.1
+"""Declared and real durations may differ by a second or a tenth, whichever is less, and two pictures."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What is known about one track after its pictures were read.
+
+    Attributes:
+        progress: what was wanted and taken.
+        declared_s: the track's declared duration, seconds; the file's where the track declares none.
+        declared_by_file: `declared_s` is the file's: any track that reaches it proves the file whole.
+        packets: where reading got to; None where the file could not be opened.
+        decoded: pictures that came out of the decoder.
+        damaged_at_s: times of pictures that were taken although the decoder met errors in them.
+        lost_at_s: times of pictures that could not be scaled or encoded.
+        failure: why reading ended early.
+    """
+
+    progress: Progress
+    declared_s: float | None
+    declared_by_file: bool = False
+    packets: TrackPackets | None = None
+    decoded: int = 0
+    damaged_at_s: list[float] = field(default_factory=list)
+    lost_at_s: list[float] = field(default_factory=list)
+    failure: MediaError | None = None
+
+    @property
+    def read_to_s(self) -> float:
+        """Up to where pictures were there to be taken, seconds."""
+        if self.packets is None:
+            return 0.0
+        if self.progress.undecoded_from_s is not None:
+            return self.progress.undecoded_from_s
+        return self.packets.file_end_s if self.declared_by_file else self.packets.end_s
+
+    @property
+    def is_short(self) -> bool:
+        """Less was read than is declared. Unknown, hence False, where the time line jumped or reading was stopped."""
+        if self.progress.undecoded_from_s is not None:
+            return True
+        if self.declared_s is None or self.progress.stopped:
+            return False
+        if self.packets is None:
+            return True
+        if self.packets.jumps or self.packets.too_long:
+            return False
+        slack_s = min(_TOLERANCE_S, _TOLERANCE_SHARE * self.declared_s) + 2 * self.packets.frame_s
+        return self.read_to_s < self.declared_s - slack_s
+
+    @property
+    def planned(self) -> int:
+        """How many pictures an undamaged file would have given."""
+        progress = self.progress
+        missing = 0
+        if self.is_short or (self.packets is not None and self.packets.too_long):
+            missing = progress.wanted.left_before(max(self.declared_s or 0.0, self.read_to_s))
+        if self.has_undecodable and not missing:
+            missing = 1
+        return min(progress.taken + progress.hidden + self._in_holes + missing, max(progress.max_taken, progress.taken))
+
+    @property
+    def _in_holes(self) -> int:
+        """Wanted times in stretches lost to damage, one for each left out: the picture after it was taken."""
+        if self.packets is None:
+            return 0
+        interval_s = self.progress.wanted.interval_s
+        lost = (wanted_between(interval_s, start_s, end_s) - 1 for start_s, end_s in self.packets.holes)
+        return sum(max(one, 0) for one in lost)
+
+    @property
+    def has_undecodable(self) -> bool:
+        """There is something in the track, and no picture came of it."""
+        return not self.decoded and (self.packets is None or self.packets.count > 0)
+
+    def shortfalls(self) -> Iterator[tuple[Reason, str]]:
+        """Yield what is missing of the track, with a sentence each."""
+        if self.failure is not None:
+            yield self.failure.reason, self.failure.detail
+        elif self.has_undecodable:
+            yield Reason.DAMAGED, "none of its pictures can be decoded"
+        elif self.is_short:
+            declared = "" if self.declared_s is None else f" of {self.declared_s:.1f} s declared"
+            what = "the file could be read" if self.declared_by_file else "pictures decoded"
+            yield Reason.DAMAGED, f"{what} to {self.read_to_s:.1f} s{declared}"
+        yield from self._stops()
+        yield from self._damage()
+
+    def _stops(self) -> Iterator[tuple[Reason, str]]:
+        if self.packets is not None and self.packets.too_long:
+            yield Reason.TOO_LONG, f"pictures examined to {self.read_to_s:.0f} s; what is shown later is not looked at"
+        if self.progress.stopped:
+            yield (
+                Reason.FRAME_CAP,
+                f"{self.progress.taken} pictures taken, to {self.progress.last_taken_s:.1f} s; more are wanted after",
+            )
+
+    def _damage(self) -> Iterator[tuple[Reason, str]]:
+        progress = self.progress
+        if self.packets is not None and self.packets.holes:
+            start_s, end_s = self.packets.holes[0]
+            more = _more(len(self.packets.holes) - 1, "place")
+            yield Reason.DAMAGED, f"no pictures from {start_s:.1f} s to {end_s:.1f} s, where the file is damaged{more}"
+        if progress.hidden_at_s or self.lost_at_s:
+            times_s = sorted([*progress.hidden_at_s, *self.lost_at_s])
+            more = _more(len(times_s) + progress.hidden - 1, "picture")
+            yield Reason.DAMAGED, f"the picture wanted at {times_s[0]:.1f} s cannot be decoded{more}"
+        if self.damaged_at_s:
+            more = _more(len(self.damaged_at_s) - 1, "picture")
+            yield Reason.DAMAGED, f"the picture at {self.damaged_at_s[0]:.1f} s is damaged{more}"
+
+
+def _more(count: int, noun: str) -> str:
+    return f" ({count} more {noun}{'s' if count > 1 else ''} alike)" if count > 0 else ""

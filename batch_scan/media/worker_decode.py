@@ -1,0 +1,130 @@
+"""One track's decoder, in a decoder worker: packets in, pictures with their times out, damage noted per picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from batch_scan.errors import MediaError
+from batch_scan.media.interface import FrameMode
+from batch_scan.media.worker_open import has_no_decoder
+from batch_scan.model import Reason
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+    from batch_scan.media.worker_open import LibavLog
+    from batch_scan.media.worker_packets import TrackPacket, TrackPackets
+
+_MAX_SUSPECTS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A decoded picture."""
+
+    time_s: float
+    frame: VideoFrame
+    is_damaged: bool
+    """The decoder met errors in it or in what it was predicted from."""
+
+
+class TrackDecoder:
+    """Decodes on one thread, which is the cheapest per picture and keeps `skip_frame` in step with the packets.
+
+    Attributes:
+        decoded: how many pictures came out.
+        errors: how many packets the decoder refused.
+        last: the picture that came out last.
+    """
+
+    def __init__(
+        self, stream: VideoStream, packets: TrackPackets, log: LibavLog, mode: FrameMode, max_pixels: int
+    ) -> None:
+        if has_no_decoder(stream):
+            raise MediaError(Reason.CODEC_UNSUPPORTED, f"no decoder for picture track {stream.index}")
+        context = stream.codec_context
+        context.thread_count = 1
+        context.thread_type = "NONE"
+        context.options = {"max_pixels": str(max_pixels)}
+        if mode is FrameMode.FAST:
+            context.options = {**context.options, "skip_loop_filter": "all"}
+        self._context = context
+        self._packets = packets
+        self._log = log
+        self._suspect_ticks: set[int] = set()
+        self._suspicious = False
+        self._drained = False
+        self._shift_s = 0.0
+        self._delay_ticks: int | None = None
+        self.decoded = 0
+        self.errors = 0
+        self.last: Shown | None = None
+
+    def send(self, packet: TrackPacket, *, whole: bool, blame: bool = True) -> list[Shown]:
+        """Decode one packet and return the pictures that are ready, in order of showing.
+
+        Args:
+            packet: the next packet in decoding order.
+            whole: decode it whatever it is; otherwise it is skipped where no other picture needs it.
+            blame: errors count against this picture and those predicted from it.
+        """
+        if self._drained:
+            self.restart()
+        self._shift_s = packet.shift_s
+        if packet.is_key:
+            self._suspicious = False
+        self._context.skip_frame = "DEFAULT" if whole else "NONREF"
+        before = self._decoder_errors()
+        try:
+            frames = self._context.decode(packet.packet)
+        except Exception:  # noqa: BLE001 - PyAV raises builtins of any kind; what is missing is counted later
+            frames = []
+            self.errors += 1
+            self._suspicious = self._suspicious or blame
+        if blame and (packet.packet.is_corrupt or self._decoder_errors() > before):
+            self._suspicious = True
+        if self._suspicious and packet.packet.pts is not None and len(self._suspect_ticks) < _MAX_SUSPECTS:
+            self._suspect_ticks.add(packet.packet.pts)
+        return [self._shown(frame) for frame in frames]
+
+    def drain(self) -> list[Shown]:
+        """Return the pictures that the decoder still holds; the next packet must be one that decoding can start at."""
+        self._drained = True
+        try:
+            frames = self._context.decode(None)
+        except Exception:  # noqa: BLE001 - as above
+            frames = []
+            self.errors += 1
+        return [self._shown(frame) for frame in frames]
+
+    def restart(self) -> None:
+        """Forget everything sent so far: decoding starts afresh."""
+        self._drained = False
+        self._suspicious = False
+        self._suspect_ticks.clear()
+        if self._context.is_open:
+            self._context.flush_buffers()
+
+    def _ticks(self, frame: VideoFrame) -> int | None:
+        """Return when a picture is shown; where only decoding times are known, they less the decoder's own delay."""
+        if frame.pts is not None or frame.dts is None:
+            return frame.pts
+        if self._delay_ticks is None:
+            first_ticks = self._packets.first_decoded_ticks
+            self._delay_ticks = 0 if first_ticks is None else max(frame.dts - first_ticks, 0)
+        return frame.dts - self._delay_ticks
+
+    def _decoder_errors(self) -> int:
+        return self._log.errors - self._log.demuxer_errors
+
+    def _shown(self, frame: VideoFrame) -> Shown:
+        ticks = self._ticks(frame)
+        if ticks is not None:
+            time_s = self._packets.time_of(ticks, self._shift_s)
+        else:
+            time_s = 0.0 if self.last is None else self.last.time_s + self._packets.frame_s
+        self.decoded += 1
+        self.last = Shown(time_s, frame, bool(frame.is_corrupt) or ticks in self._suspect_ticks)
+        return self.last

@@ -1,0 +1,201 @@
+"""The wanted pictures of one file, in a decoder worker: every picture track, twins merged, what is missing told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from av.container import Flags
+
+from batch_scan.errors import MediaError
+from batch_scan.media import wire
+from batch_scan.media.interface import FrameMode
+from batch_scan.media.twins import MAX_RUN_S, is_twin
+from batch_scan.media.wanted import WantedTimes, spread
+from batch_scan.media.worker_account import Account
+from batch_scan.media.worker_decode import TrackDecoder
+from batch_scan.media.worker_open import open_media
+from batch_scan.media.worker_packets import TrackPackets
+from batch_scan.media.worker_picture import PictureMaker
+from batch_scan.media.worker_plain import PlainPass
+from batch_scan.media.worker_progress import Mistrusted, Progress
+from batch_scan.media.worker_select import SelectivePass
+from batch_scan.model import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+    from batch_scan.media.worker_decode import Shown
+    from batch_scan.media.worker_open import LibavLog
+
+_KEYFRAME_LATE_S: Final = 15.0
+"""In keyframe mode a wanted time waits this long for a keyframe, or twice the interval; x264 sets one each 10.4 s."""
+
+_MAKE_UP_TIMES: Final = cast("int", Flags.gen_pts.value)
+"""A flag that PyAV sets on every container. Rather no times than made-up ones, where those may be what misled us."""
+
+_REORDERING_CODECS: Final = frozenset({"h264", "hevc"})
+
+
+@dataclass(slots=True)
+class _Run:
+    """A picture and the twins that followed it."""
+
+    start_s: float
+    end_s: float
+    jpeg: bytes
+    thumbnail: NDArray[np.uint8] | None
+    stands_for: int = 1
+
+
+class _Sampler:
+    """Turns pictures into samples; a sample is sent when the run of its twins has ended."""
+
+    def __init__(self, track: int, send: Callable[[bytes], None], *, dedup: bool) -> None:
+        self._track = track
+        self._send = send
+        self._dedup = dedup
+        self._run: _Run | None = None
+        self.deduplicated = 0
+
+    def add(self, shown: Shown, time_s: float, maker: PictureMaker) -> None:
+        """Take the next picture, shown at `time_s`."""
+        scaled = maker.scaled(shown.frame)
+        thumbnail = maker.thumbnail(scaled) if self._dedup else None
+        if self._run is not None and thumbnail is not None and self._is_in_run(self._run, thumbnail, time_s):
+            self._run.end_s = time_s
+            self._run.stands_for += 1
+            self.deduplicated += 1
+            return
+        jpeg = maker.jpeg(scaled, shown.frame.rotation)
+        self.close()
+        self._run = _Run(time_s, time_s, jpeg, thumbnail)
+
+    @staticmethod
+    def _is_in_run(run: _Run, thumbnail: NDArray[np.uint8], time_s: float) -> bool:
+        return run.thumbnail is not None and time_s - run.start_s <= MAX_RUN_S and is_twin(thumbnail, run.thumbnail)
+
+    def close(self) -> None:
+        """Send the sample of the run that has ended."""
+        run, self._run = self._run, None
+        if run is not None:
+            picture = wire.Picture(self._track, run.start_s, run.end_s, run.stands_for, run.jpeg)
+            self._send(wire.pack_picture(picture))
+
+
+class TrackFrames:
+    """Takes out the pictures of one track of a file. Use once.
+
+    Args:
+        request: what the scanner asked for, as `decoder.frames_request` made it.
+        track: the track, as `worker_probe` described it.
+        log: libav's log.
+        send: takes finished messages.
+    """
+
+    def __init__(
+        self, request: dict[str, Any], track: dict[str, Any], log: LibavLog, send: Callable[[bytes], None]
+    ) -> None:
+        self._request = request
+        self._index: int = track["index"]
+        self._is_cover: bool = track["is_cover"]
+        self._log = log
+        self._send = send
+        self._mode = FrameMode(request["mode"])
+        self._sampler = _Sampler(self._index, send, dedup=request["dedup"] and not self._is_cover)
+        declared_s = track["duration_s"] or request["duration_s"]
+        interval_s = spread(request["interval_s"], declared_s, request["max_frames"])
+        max_taken = min(request["max_frames"] or request["max_wanted_frames"], request["max_wanted_frames"])
+        progress = Progress(WantedTimes(interval_s), 1 if self._is_cover else max_taken)
+        progress.early_s = progress.late_s = request["tolerance_s"]
+        if self._mode is FrameMode.KEYFRAME:
+            progress.late_s = max(progress.late_s, 2 * interval_s, _KEYFRAME_LATE_S)
+        self._account = Account(
+            progress, None if self._is_cover else declared_s, declared_by_file=track["duration_s"] is None
+        )
+
+    def run(self) -> None:
+        """Send the track's samples, then what is missing of it, then its tally. Raises nothing that is the file's."""
+        try:
+            if self._is_cover or not self._pass(SelectivePass):
+                self._pass(PlainPass)
+        except MediaError as error:
+            self._account.failure = error
+        self._sampler.close()
+        for reason, detail in self._account.shortfalls():
+            told = {"reason": reason, "detail": f"picture track {self._index}: {detail}"}
+            self._send(wire.pack_json(wire.Kind.SHORTFALL, told))
+        self._send(wire.pack_json(wire.Kind.TALLY, self._tally()))
+
+    def _pass(self, passing: type[SelectivePass | PlainPass]) -> bool:
+        """Read the track once; False where it has to be read again, plainly. Raises MediaError."""
+        self._log.reset()
+        with open_media(self._request["path"], self._request, self._log) as container:
+            stream = self._stream(container)
+            if passing is PlainPass or _has_doubtful_times(container, stream):
+                container.flags &= ~_MAKE_UP_TIMES
+            account = self._account
+            packets = TrackPackets(
+                container,
+                stream,
+                self._log,
+                self._request["max_duration_s"],
+                all_tracks=account.declared_by_file and account.declared_s is not None,
+            )
+            decoder = TrackDecoder(stream, packets, self._log, self._mode, self._request["max_pixels"])
+            maker = PictureMaker(self._request["longest_px"], self._request["jpeg_quality"], stream.sample_aspect_ratio)
+            account.packets = packets
+            try:
+                self._sample(passing(packets, decoder, account.progress), maker)
+            except Mistrusted:
+                return False
+            finally:
+                account.decoded = decoder.decoded
+            self._explain_nothing(decoder)
+        return True
+
+    def _sample(self, pictures: Iterable[Shown], maker: PictureMaker) -> None:
+        for shown in pictures:
+            time_s = 0.0 if self._is_cover else max(shown.time_s, 0.0)
+            if shown.is_damaged:
+                self._account.damaged_at_s.append(time_s)
+            try:
+                self._sampler.add(shown, time_s, maker)
+            except Exception:  # noqa: BLE001 - swscale and the encoder refuse hostile pictures with any exception
+                self._account.lost_at_s.append(time_s)
+            if self._is_cover:
+                return
+
+    def _stream(self, container: InputContainer) -> VideoStream:
+        stream = next((stream for stream in container.streams.video if stream.index == self._index), None)
+        if stream is None:
+            raise MediaError(Reason.CHANGED, "the track is gone: the file changed while it was read")
+        return stream
+
+    def _explain_nothing(self, decoder: TrackDecoder) -> None:
+        """Where no picture came, say why if libav knew."""
+        if decoder.decoded:
+            return
+        if self._log.said_picture_too_large():
+            raise MediaError(Reason.TOO_MANY_PIXELS, "its pictures are larger than is decoded")
+        if self._log.said("not implemented") or self._log.said("is not supported"):
+            raise MediaError(Reason.CODEC_UNSUPPORTED, f"no decoder for it: {self._log.last()}")
+
+    def _tally(self) -> dict[str, int]:
+        progress, lost = self._account.progress, len(self._account.lost_at_s)
+        return {
+            "track": self._index,
+            "planned": self._account.planned,
+            "extracted": progress.taken - lost,
+            "deduplicated": self._sampler.deduplicated,
+        }
+
+
+def _has_doubtful_times(container: InputContainer, stream: VideoStream) -> bool:
+    """AVI says only when to decode; what libav makes of that for codecs that reorder deeply is wrong by pictures."""
+    return container.format.name == "avi" and stream.codec_context.codec.canonical_name in _REORDERING_CODECS

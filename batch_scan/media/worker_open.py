@@ -1,0 +1,180 @@
+"""Opening hostile files with PyAV, in a decoder worker: guarded, and every failure a reason.
+
+libav says why it refuses a file only in its log, so the last lines of the log are kept while a file is worked on and
+compared with the few constant texts that tell one reason from another.
+"""
+
+from __future__ import annotations
+
+import builtins
+import logging
+import os
+import re
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, cast
+
+import av
+import av.error
+import av.logging
+
+from batch_scan.errors import MediaError
+from batch_scan.media.formats import ALLOWED_FORMATS, ANALYZE_DURATION_US, PROBE_BYTES
+from batch_scan.model import Reason
+from batch_scan.untrusted import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.container import InputContainer
+    from av.stream import Stream
+
+_KEPT_LINES: Final = 50
+_LOG_ROOT: Final = "libav."
+_PICTURE_TOO_LARGE: Final = re.compile(r"Picture size \d+x\d+ (is invalid|exceeds)|^Invalid image size")
+_MISSING_BEFORE: Final = re.compile(
+    r"mmco: unref short failure|reference picture missing|Missing reference picture|co located POCs unavailable"
+    r"|Could not find ref with POC|number of reference frames|Frame num gap|non-existing [PS]PS|no frame!"
+)
+"""What decoders say where decoding begins in mid-stream, as ours does on purpose; damage itself they call otherwise."""
+
+_PATTERN_CHARS: Final = frozenset("%*?[{")
+
+
+class LibavLog(logging.Handler):
+    """The last lines of libav's log, and how many errors it has seen from whom."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.untrusted_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self.errors = 0
+        """Errors of any component since `reset`, those left out that only tell of pictures not decoded before."""
+        self.demuxer_errors = 0
+        """Errors of the component named by `demuxer` since `reset`."""
+        self.demuxer_complaints = 0
+        """Errors and warnings of that component since `reset`."""
+        self.demuxer = ""
+        root = logging.getLogger(_LOG_ROOT.rstrip("."))
+        root.propagate = False
+        root.addHandler(self)
+        av.logging.set_skip_repeated(False)
+        av.logging.set_level(av.logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        line = record.getMessage()
+        self.untrusted_lines.append(line)
+        is_demuxer = record.name == _LOG_ROOT + self.demuxer
+        self.demuxer_complaints += is_demuxer
+        if record.levelno >= logging.ERROR and not _MISSING_BEFORE.search(line):
+            self.errors += 1
+            self.demuxer_errors += is_demuxer
+
+    def reset(self) -> None:
+        """Forget everything: the next file begins."""
+        self.untrusted_lines.clear()
+        self.errors = self.demuxer_errors = self.demuxer_complaints = 0
+        self.demuxer = ""
+
+    def said(self, text: str) -> bool:
+        """Say whether a line holds `text`."""
+        return any(text in line for line in self.untrusted_lines)
+
+    def said_picture_too_large(self) -> bool:
+        """Say whether a decoder refused a picture for its size."""
+        return any(_PICTURE_TOO_LARGE.search(line) for line in self.untrusted_lines)
+
+    def last(self) -> str:
+        """Return the last line, made safe to show."""
+        return clean_text(self.untrusted_lines[-1], 200) if self.untrusted_lines else ""
+
+
+@contextmanager
+def open_media(path: str, limits: dict[str, int], log: LibavLog) -> Iterator[InputContainer]:
+    """Open a file for reading, as a real media format of one file only. Raises MediaError.
+
+    Args:
+        path: absolute path; undecodable bytes as surrogates.
+        limits: ``max_streams`` and ``max_pixels``.
+        log: where libav's reasons are looked up.
+    """
+    try:
+        container = _open(path, limits)
+    except Exception as error:  # noqa: BLE001 - PyAV raises builtins of any kind on hostile files
+        raise open_failure(error, log) from None
+    with container:
+        log.demuxer = container.format.name
+        _check_size(container, limits, log)
+        yield container
+
+
+def _open(path: str, limits: dict[str, int]) -> InputContainer:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # A name with pattern characters would be taken for a sequence of pictures; through /proc it has no name.
+        name = f"/proc/self/fd/{descriptor}" if _PATTERN_CHARS & set(path) else path
+        return av.open(
+            f"file:{name}",
+            options={"max_pixels": str(limits["max_pixels"]), "threads": "1"},
+            container_options={
+                "protocol_whitelist": "file",
+                "format_whitelist": ",".join(ALLOWED_FORMATS),
+                # One more than allowed: several demuxers leave out what exceeds it, and open the rest without a word.
+                "max_streams": str(limits["max_streams"] + 1),
+                "probesize": str(PROBE_BYTES),
+                "analyzeduration": str(ANALYZE_DURATION_US),
+            },
+            metadata_errors="replace",
+        )
+    finally:
+        os.close(descriptor)
+
+
+def open_failure(error: BaseException, log: LibavLog) -> MediaError:
+    """Tell why a file was refused, from what PyAV raised and libav logged."""
+    refused = _refusal(log)
+    if refused is not None:
+        return refused
+    if isinstance(error, builtins.MemoryError):
+        return MediaError(Reason.DECODER_LIMIT, "opening it takes more memory than a decoder may use")
+    if isinstance(error, builtins.FileNotFoundError):
+        return MediaError(Reason.MISSING, "the file is gone")
+    if isinstance(error, builtins.OSError):
+        return MediaError(Reason.UNREADABLE, f"it cannot be read ({type(error).__name__})")
+    if log.untrusted_lines and not log.said("detected only with low score"):
+        return MediaError(Reason.DAMAGED, f"it cannot be opened: {log.last()}")
+    return MediaError(Reason.NOT_MEDIA, "its content is no media format that is known")
+
+
+def _refusal(log: LibavLog) -> MediaError | None:
+    """Return which of our own limits a file met, if any."""
+    if log.said("Format not on whitelist") or log.said("Not detecting m3u8/hls"):
+        return MediaError(
+            Reason.FORMAT_REFUSED, "its content is no sound or picture format but a playlist, script, text or the like"
+        )
+    if log.said("exceeds max_streams"):
+        return MediaError(Reason.TOO_MANY_STREAMS, "it has more tracks than are looked at")
+    if log.said_picture_too_large():
+        return _too_many_pixels()
+    return None
+
+
+def _check_size(container: InputContainer, limits: dict[str, int], log: LibavLog) -> None:
+    if len(container.streams) > limits["max_streams"]:
+        raise MediaError(Reason.TOO_MANY_STREAMS, "it has more tracks than are looked at")
+    for stream in container.streams.video:
+        if has_no_decoder(stream):
+            continue
+        if stream.width * stream.height > limits["max_pixels"]:
+            raise _too_many_pixels(f"{stream.width} by {stream.height}")
+        if not stream.width and log.said_picture_too_large():
+            raise _too_many_pixels()
+
+
+def has_no_decoder(stream: Stream) -> bool:
+    """Say whether PyAV knows no decoder for a track; its `codec_context` is then None, whatever its stubs say."""
+    return stream.codec_context is cast("object", None)
+
+
+def _too_many_pixels(size: str = "") -> MediaError:
+    return MediaError(Reason.TOO_MANY_PIXELS, f"its pictures are larger than is decoded{size and f': {size}'}")

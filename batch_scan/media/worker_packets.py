@@ -1,0 +1,168 @@
+"""The packets of one picture track on the file's time line, in a decoder worker.
+
+Whatever a demuxer does on a damaged file (errors in mid-stream, times that jump back) is absorbed here and counted, so
+that what reads on sees packets in decoding order with a time line that only moves forward.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from av.stream import Discard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+    from batch_scan.media.worker_open import LibavLog
+
+_TICKS_PER_S: Final = 1_000_000  # AV_TIME_BASE, the unit of a container's own times
+_FALLBACK_RATE: Final = 25.0
+_MAX_RATE: Final = 1000.0
+_MAX_ERRORS_IN_A_ROW: Final = 64
+_JUMP_BACK_S: Final = 1.0
+_HOLE_S: Final = 1.0
+_DOUBT_S: Final = 2.0
+"""A hole is damage where the demuxer complained that shortly before; without complaint the film is just so."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackPacket:
+    """One packet of the track."""
+
+    packet: Packet[Any]
+    time_s: float | None
+    """When its picture is shown, seconds on the file's time line; None where the container does not say."""
+    decoded_s: float | None
+    """When it is to be decoded: no later packet is shown before that."""
+    shift_s: float
+    """What its time line is shifted by against the container's, for the times of pictures decoded from it."""
+    breaks: bool
+    """The container's times jumped back before this packet; the time line goes on, the decoder has to start afresh."""
+
+    @property
+    def is_key(self) -> bool:
+        """Say whether decoding can start here."""
+        return bool(self.packet.is_keyframe)
+
+
+class TrackPackets:
+    """Reads one track from its beginning. Iterate once.
+
+    Attributes:
+        end_s: the end of the last picture seen, seconds.
+        file_end_s: the same over all tracks that were read along.
+        count: packets of this track.
+        first_decoded_ticks: decoding time of its first packet, in the track's own unit.
+        frame_s: how long one picture is shown, as far as the container knows.
+        jumps: how often the container's times jumped back.
+        holes: stretches without packets where the demuxer met damage, as (start, end) seconds.
+        too_long: reading stopped at the limit of duration.
+    """
+
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, log: LibavLog, max_duration_s: float, *, all_tracks: bool
+    ) -> None:
+        self._container = container
+        self._stream = stream
+        self._log = log
+        self._max_duration_s = max_duration_s
+        self._tick_s = float(stream.time_base or 1 / 90_000)
+        self._start_s = (container.start_time or 0) / _TICKS_PER_S
+        self._shift_s = 0.0
+        self._last_order_s: float | None = None
+        self._seen_doubts = 0
+        self._doubted_at_s = -math.inf
+        self._demux_failures = 0
+        rate = float(stream.average_rate or stream.guessed_rate or _FALLBACK_RATE)
+        self.frame_s = 1 / rate if 0 < rate <= _MAX_RATE else 1 / _FALLBACK_RATE
+        self.end_s = 0.0
+        self.file_end_s = 0.0
+        self.count = 0
+        self.jumps = 0
+        self.holes: list[tuple[float, float]] = []
+        self.too_long = False
+        self.first_decoded_ticks: int | None = None
+        for other in container.streams:
+            if other.index != stream.index and not all_tracks:
+                other.discard = Discard.all
+
+    def time_of(self, ticks: int, shift_s: float) -> float:
+        """Return the seconds on the file's time line of a time in the track's own unit."""
+        return ticks * self._tick_s - self._start_s + shift_s
+
+    def __iter__(self) -> Iterator[TrackPacket]:
+        for packet in self._demuxed():
+            if not packet.size:
+                continue
+            if packet.stream_index != self._stream.index:
+                self._note_other(packet)
+                continue
+            if not self.count:
+                self.first_decoded_ticks = packet.dts
+            self.count += 1
+            placed = self._placed(packet)
+            if placed.time_s is not None and placed.time_s > self._max_duration_s:
+                self.too_long = True
+                return
+            yield placed
+
+    def _demuxed(self) -> Iterator[Packet[Any]]:
+        """Yield packets until the end of the file, or until the demuxer only fails."""
+        failures = 0
+        while failures < _MAX_ERRORS_IN_A_ROW:
+            try:
+                for packet in self._container.demux():
+                    failures = 0
+                    yield packet
+            except Exception:  # noqa: BLE001 - PyAV raises builtins of any kind; what is missing is counted later
+                failures += 1
+                self._demux_failures += 1
+            else:
+                return
+
+    def _placed(self, packet: Packet[Any]) -> TrackPacket:
+        breaks = self._follow_jump(packet)
+        if self.count == 1 and self._container.format.name == "avi":
+            shown_after = 0 if packet.pts is None or packet.dts is None else packet.pts - packet.dts
+            self._shift_s = -shown_after * self._tick_s  # AVI shows its first picture at once
+        time_s = None if packet.pts is None else self.time_of(packet.pts, self._shift_s)
+        decoded_s = None if packet.dts is None else self.time_of(packet.dts, self._shift_s)
+        known_s = decoded_s if time_s is None else time_s
+        if known_s is not None:
+            self._note_hole(packet, known_s)
+            length_s = (packet.duration or 0) * self._tick_s or self.frame_s
+            self.end_s = max(self.end_s, known_s + length_s)
+            self.file_end_s = max(self.file_end_s, self.end_s)
+        return TrackPacket(packet, time_s, decoded_s, self._shift_s, breaks)
+
+    def _follow_jump(self, packet: Packet[Any]) -> bool:
+        ticks = packet.pts if packet.dts is None else packet.dts
+        if ticks is None:
+            return False
+        order_s = self.time_of(ticks, self._shift_s)
+        jumped = self._last_order_s is not None and order_s < self._last_order_s - _JUMP_BACK_S
+        if jumped:
+            self.jumps += 1
+            self._shift_s += self.end_s - order_s
+            order_s = self.end_s
+        self._last_order_s = order_s
+        return jumped
+
+    def _note_hole(self, packet: Packet[Any], time_s: float) -> None:
+        doubts = self._log.demuxer_complaints + self._demux_failures
+        if packet.is_corrupt or doubts > self._seen_doubts:
+            self._doubted_at_s = self.end_s
+        self._seen_doubts = doubts
+        if time_s > self.end_s + _HOLE_S and self.end_s - self._doubted_at_s <= _DOUBT_S:
+            self.holes.append((self.end_s, time_s))
+
+    def _note_other(self, packet: Packet[Any]) -> None:
+        if packet.pts is not None and packet.time_base:
+            end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._start_s
+            self.file_end_s = max(self.file_end_s, end_s)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_scan.errors import MediaError
+from batch_scan.media.coverage import SoundRead, ends_within_ogg_page, judge
+from batch_scan.media.interface import AudioTally
+from batch_scan.media.runner import ChildEnd
+from batch_scan.media.timeline import Hole, Timeline
+from batch_scan.model import Reason
+
+RATE = 1000
+
+
+def read_of(seconds: float, end: ChildEnd | None = None) -> SoundRead:
+    return SoundRead(RATE, decoded=round(seconds * RATE), end=end or ChildEnd(0, "", None))
+
+
+def reasons(read: SoundRead, declared_s: float | None, *log: str) -> list[Reason]:
+    return [short.reason for short in judge(read, timeline(*log), 1, declared_s)[0]]
+
+
+def timeline(*log: str) -> Timeline:
+    made = Timeline(RATE, "avi")
+    for line in log:
+        made.take(line)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("declared_s", "decoded_s", "damaged"),
+    [(30, 30, False), (30, 29.6, False), (30, 29.4, True), (30, 31, False), (0.04, 0.02, False), (0.04, 0.0, True)],
+)
+def test_less_decoded_than_declared_is_damage_beyond_codec_delay(
+    declared_s: float,
+    decoded_s: float,
+    damaged: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    assert bool(reasons(read_of(decoded_s), declared_s)) == damaged
+
+
+def test_no_more_than_two_seconds_of_a_long_file_may_be_missing() -> None:
+    assert reasons(read_of(7198.1), 7200) == []
+    assert reasons(read_of(7197.9), 7200) == [Reason.DAMAGED]
+
+
+def test_both_figures_are_named() -> None:
+    (short,), tally = judge(read_of(13.9), timeline(), 1, 30.0)
+    assert short.detail == "sound decoded to 13.9 s of 30.0 s declared"
+    assert tally == AudioTally(1, 30.0, 13.9)
+
+
+def test_what_is_declared_nowhere_is_planned_as_it_was_decoded() -> None:
+    assert judge(read_of(13.9), timeline(), 1, None) == ([], AudioTally(1, 13.9, 13.9))
+
+
+def test_holes_without_sound_count_as_heard_and_lost_sound_does_not() -> None:
+    read = read_of(20)
+    read.add_hole(5000, Hole(5000, 6000, damaged=False))
+    assert judge(read, timeline(), 1, 26.0) == ([], AudioTally(1, 26.0, 26.0))
+    read.add_hole(15_000, Hole(9000, 4000, damaged=True))
+    (short,), tally = judge(read, timeline(), 1, 30.0)
+    assert short.reason is Reason.DAMAGED
+    assert short.detail == "4.0 s of sound are missing at 15.0 to 19.0 s"
+    assert tally == AudioTally(1, 30.0, 26.0)
+    assert judge(read, timeline(), 1, None)[1] == AudioTally(1, 30.0, 26.0)
+    assert read.is_lost(0, 15_001)
+    assert not read.is_lost(19_000, 20_000)
+
+
+def test_many_lost_places_are_counted_not_listed() -> None:
+    read = read_of(20)
+    for at in range(9):
+        read.add_hole(at * 2000, Hole(at, 1000, damaged=True))
+    assert judge(read, timeline(), 1, 29.0)[0][0].detail.endswith("and 6 more places")
+
+
+@pytest.mark.parametrize(
+    ("end", "log", "reason"),
+    [
+        (ChildEnd(-11, "", Reason.DECODER_CRASHED), "", Reason.DECODER_CRASHED),
+        (ChildEnd(-9, "", Reason.DECODER_LIMIT), "", Reason.DECODER_LIMIT),
+        (ChildEnd(1, "", None), "", Reason.DAMAGED),
+        (ChildEnd(1, "", None), "[fatal] no decoder found for: none", Reason.CODEC_UNSUPPORTED),
+        (ChildEnd(244, "", None), "[error] Cannot allocate memory", Reason.DECODER_LIMIT),
+    ],
+)
+def test_a_decoder_that_ends_badly_is_named_even_where_all_seems_there(end: ChildEnd, log: str, reason: Reason) -> None:
+    assert reasons(read_of(30, end), 30, log) == [reason]
+
+
+def test_a_decoder_that_was_stopped_and_a_file_too_long_say_how_far_they_came() -> None:
+    read = read_of(12)
+    read.stopped = MediaError(Reason.DECODER_TIMEOUT, "it kept us waiting")
+    assert judge(read, timeline(), 1, 30)[0][0].detail == "it kept us waiting, after 12.0 s of sound"
+    read = read_of(12)
+    read.too_long = True
+    assert reasons(read, 30) == [Reason.TOO_LONG]
+
+
+def test_a_damaged_container_matters_where_nothing_else_tells_the_length() -> None:
+    complaint = "[in#0/avi @ 0x5] [error] Something odd"
+    assert reasons(read_of(12), None, complaint) == [Reason.DAMAGED]
+    assert reasons(read_of(12), 12.0, complaint) == []
+
+
+def test_lost_time_stamps_and_cut_files_are_told() -> None:
+    read = read_of(12)
+    read.stamps_lost = True
+    assert reasons(read, 12) == [Reason.INTERNAL]
+    read = read_of(12)
+    read.cut = True
+    assert reasons(read, 12) == [Reason.DAMAGED]
+
+
+@given(
+    st.integers(0, 40_000),
+    st.one_of(st.none(), st.floats(0.01, 40)),
+    st.lists(st.tuples(st.integers(0, 9000), st.integers(1, 9000), st.booleans()), max_size=5),
+)
+def test_a_track_that_falls_short_is_never_silent_about_it(
+    decoded: int, declared_s: float | None, holes: list[tuple[int, int, bool]]
+) -> None:
+    read = SoundRead(RATE, decoded=decoded, end=ChildEnd(0, "", None))
+    for start, length, damaged in holes:
+        read.add_hole(start, Hole(start, length, damaged=damaged))
+    shortfalls, tally = judge(read, timeline(), 1, declared_s)
+    missing_s = tally.planned_s - tally.decoded_s
+    assert shortfalls or (missing_s <= 2.0 and decoded and not any(damaged for *_, damaged in holes))
+
+
+def ogg_page(body: bytes) -> bytes:
+    lacing = bytes([255] * (len(body) // 255) + [len(body) % 255])
+    return b"OggS" + bytes(22) + bytes([len(lacing)]) + lacing + body
+
+
+@given(st.binary(max_size=2000), st.integers(0, 2100))
+def test_a_cut_within_an_ogg_page_shows(body: bytes, missing: int) -> None:
+    body = body.replace(b"OggS", b"oggs")
+    page = ogg_page(body)
+    assert not ends_within_ogg_page(b"\0" * 30 + page)
+    assert not ends_within_ogg_page(page + b"a tag of another kind")
+    kept = page[: max(4, len(page) - missing)]
+    assert ends_within_ogg_page(b"\0" * 30 + kept) == (len(kept) < len(page))
+
+
+def test_what_is_no_ogg_is_not_called_cut() -> None:
+    assert not ends_within_ogg_page(b"")
+    assert not ends_within_ogg_page(bytes(1000))

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from batch_scan.media.twins import MAX_CELL_DIFFERENCE, THUMBNAIL_SIDE, is_twin
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHAPE = (3, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+
+
+@pytest.fixture
+def thumbnail() -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(20, 220, SHAPE, dtype=np.uint8)
+
+
+def test_the_same_picture_is_a_twin(thumbnail: NDArray[np.uint8]) -> None:
+    assert is_twin(thumbnail.copy(), thumbnail)
+
+
+def test_averaged_grain_is_a_twin(thumbnail: NDArray[np.uint8]) -> None:
+    grain = np.random.default_rng(2).normal(0, 1.2, SHAPE).round().astype(np.int16)
+    assert is_twin((thumbnail + grain).astype(np.uint8), thumbnail)
+
+
+@pytest.mark.parametrize("plane", [0, 1, 2])
+@pytest.mark.parametrize("change", [MAX_CELL_DIFFERENCE + 1, -MAX_CELL_DIFFERENCE - 1])
+def test_one_changed_cell_is_enough_to_be_another_picture(
+    thumbnail: NDArray[np.uint8], plane: int, change: int
+) -> None:
+    other = thumbnail.astype(np.int16)
+    other[plane, 40, 40] += change
+    assert not is_twin(other.astype(np.uint8), thumbnail)
+
+
+def test_a_faint_change_everywhere_is_another_picture(thumbnail: NDArray[np.uint8]) -> None:
+    assert not is_twin(thumbnail + np.uint8(2), thumbnail)
+
+
+def test_black_against_white_does_not_wrap_around() -> None:
+    assert not is_twin(np.zeros(SHAPE, np.uint8), np.full(SHAPE, 255, np.uint8))
+
+
+def test_pictures_of_different_shapes_are_no_twins(thumbnail: NDArray[np.uint8]) -> None:
+    assert not is_twin(thumbnail[:1], thumbnail)

@@ -1,0 +1,361 @@
+"""Which pictures are taken, and under which times, against what is known by construction."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batch_scan.media import wire
+from batch_scan.media.worker_frames import TrackFrames
+from batch_scan.media.worker_open import LibavLog, open_media
+from batch_scan.media.worker_probe import describe
+from tests.corpus_media import (
+    H264,
+    corrupted,
+    gap_bomb,
+    hole_video,
+    long_video,
+    make,
+    numbered_source,
+    numbered_video,
+    shown_number,
+    still_video,
+    tiny_clip,
+    truncated,
+    with_duration,
+)
+
+SECONDS = 11.2
+X264 = ("-c:v", "libx264", "-preset", "medium", "-pix_fmt", "yuv420p")
+X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-x265-params")
+QUIET = "log-level=none:keyint=20:bframes=4"
+FILMS: dict[str, tuple[str, ...]] = {
+    "closed.mp4": (*X264, "-g", "25"),
+    "one_group.mp4": (*X264, "-g", "250"),
+    "open.mp4": (*X264, "-x264-params", "open-gop=1:keyint=12:min-keyint=12:scenecut=0"),
+    "open.ts": (*X264, "-x264-params", "open-gop=1:keyint=12:bframes=5:b-pyramid=normal:scenecut=0"),
+    "refresh.mp4": (*X264, "-x264-params", "intra-refresh=1:keyint=20"),
+    "all_key.mp4": (*X264, "-g", "1"),
+    "fragments.mp4": (*X264, "-g", "20", "-movflags", "frag_keyframe+empty_moov"),
+    "interlaced.ts": (*X264, "-flags", "+ildct+ilme", "-g", "20"),
+    "h264.mkv": (*X264, "-g", "20", "-bf", "5"),
+    "h264.avi": (*X264, "-g", "20", "-bf", "3"),
+    "h264.flv": (*X264, "-g", "20"),
+    "hevc_open.mp4": (*X265, f"{QUIET}:open-gop=1"),
+    "hevc_open.ts": (*X265, f"{QUIET}:open-gop=1"),
+    "hevc_leading.mkv": (*X265, f"{QUIET}:open-gop=0:radl=2"),
+    "vp8.webm": ("-c:v", "libvpx", "-g", "20", "-auto-alt-ref", "1", "-lag-in-frames", "10", "-b:v", "200k"),
+    "vp9.webm": ("-c:v", "libvpx-vp9", "-g", "20", "-lag-in-frames", "10", "-cpu-used", "8", "-b:v", "200k"),
+    "av1.mkv": ("-c:v", "libsvtav1", "-preset", "12", "-g", "20"),
+    "mpeg2.ts": ("-c:v", "mpeg2video", "-g", "12", "-bf", "2", "-q:v", "3"),
+    "mpeg2.mpg": ("-c:v", "mpeg2video", "-g", "12", "-bf", "2", "-q:v", "3"),
+    "mpeg4.avi": ("-c:v", "mpeg4", "-bf", "2", "-g", "20", "-q:v", "3"),
+    "mjpeg.avi": ("-c:v", "mjpeg", "-q:v", "3"),
+    "wmv.wmv": ("-c:v", "wmv2", "-g", "20", "-b:v", "500k"),
+    "theora.ogv": ("-c:v", "libtheora", "-g", "20", "-q:v", "7"),
+    "animated.gif": ("-c:v", "gif"),
+}
+ONLY_25 = {"mpeg2.ts", "mpeg2.mpg"}
+
+LOG = LibavLog()
+DEFAULTS: dict[str, Any] = {
+    "mode": "exact",
+    "interval_s": 2.0,
+    "longest_px": 320,
+    "tolerance_s": 0.0,
+    "max_frames": 0,
+    "dedup": False,
+    "jpeg_quality": 85,
+    "max_streams": 64,
+    "max_pixels": 100_000_000,
+    "max_duration_s": 86_400.0,
+    "max_wanted_frames": 100_000,
+}
+
+
+class Taken:
+    """What a worker says about the first picture track of a file."""
+
+    def __init__(self, path: Path, **changes: Any) -> None:
+        request = {**DEFAULTS, **changes, "path": str(path)}
+        self.pictures: list[wire.Picture] = []
+        self.shortfalls: list[tuple[str, str]] = []
+        self.tally: dict[str, int] = {}
+        LOG.reset()
+        with open_media(request["path"], request, LOG) as container:
+            info = describe(container, LOG)
+        request["duration_s"] = info["duration_s"]
+        track = next(track for track in info["tracks"] if track["type"] == "video")
+        TrackFrames(request, track, LOG, self._take).run()
+
+    def _take(self, message: bytes) -> None:
+        kind, _ = wire.unpack_header(message[: wire.HEADER.size])
+        body = message[wire.HEADER.size :]
+        if kind is wire.Kind.PICTURE:
+            self.pictures.append(wire.unpack_picture(body))
+        elif kind is wire.Kind.SHORTFALL:
+            told = wire.unpack_json(body)
+            self.shortfalls.append((told["reason"], told["detail"]))
+        else:
+            self.tally = wire.unpack_json(body)
+
+    @property
+    def shown(self) -> list[tuple[float, int]]:
+        """Time and number of each picture."""
+        return [(round(picture.start_s, 3), shown_number(picture.jpeg)) for picture in self.pictures]
+
+    @property
+    def reasons(self) -> set[str]:
+        return {reason for reason, _ in self.shortfalls}
+
+
+def wanted_numbers(count: int, fps: int, interval_s: float) -> list[int]:
+    """The pictures that are wanted of `count` at a constant rate, told from the definition."""
+    wanted = []
+    index = 0
+    while index * interval_s < count / fps - 1e-6:
+        wanted.append(min(math.ceil(index * interval_s * fps - 1e-5), count - 1))
+        index += 1
+    return sorted(set(wanted))
+
+
+@pytest.fixture(autouse=True)
+def _libav_may_complain(expected_errors: list[str]) -> None:
+    """What libav says of damaged files in this process is kept by `LibavLog` and is no error of ours."""
+    expected_errors.append("")
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("films")
+
+
+def film(films: Path, name: str) -> tuple[Path, int]:
+    """A film by its name, and its pictures per second."""
+    path, fps = films / name, 25 if name in ONLY_25 else 10
+    if not path.exists():
+        numbered_video(path, SECONDS, *FILMS[name], fps=fps, size="160x120")
+    return path, fps
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_the_right_pictures_come_under_their_true_times(films: Path, name: str) -> None:
+    path, fps = film(films, name)
+    for interval_s in (0.04, 0.3, 0.7, 1.0, 2.0, 3.3, 5.0, 30.0):
+        taken = Taken(path, interval_s=interval_s)
+        numbers = wanted_numbers(round(SECONDS * fps), fps, interval_s)
+        assert taken.shown == [(round(number / fps, 3), number) for number in numbers]
+        assert taken.shortfalls == []
+        assert taken.tally == {"track": 0, "planned": len(numbers), "extracted": len(numbers), "deduplicated": 0}
+
+
+@pytest.mark.parametrize("name", ["open.ts", "one_group.mp4", "hevc_leading.mkv", "vp9.webm"])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(interval_ms=st.integers(50, 12_000))
+def test_any_interval_gives_the_right_pictures(films: Path, name: str, interval_ms: int) -> None:
+    path, fps = film(films, name)
+    numbers = wanted_numbers(round(SECONDS * fps), fps, interval_ms / 1000)
+    assert [number for _, number in Taken(path, interval_s=interval_ms / 1000).shown] == numbers
+
+
+@pytest.mark.parametrize("name", ["closed.mp4", "hevc_open.ts", "vp9.webm", "mpeg4.avi"])
+def test_keyframe_mode_takes_keyframes_under_their_own_times(films: Path, name: str) -> None:
+    path, fps = film(films, name)
+    taken = Taken(path, interval_s=3.0, mode="keyframe")
+    assert all(number == round(time_s * fps) for time_s, number in taken.shown)
+    assert 3 <= len(taken.shown) <= 4
+    assert taken.shortfalls == []
+
+
+def test_keyframe_mode_does_not_let_a_film_of_one_keyframe_pass_with_one_picture(films: Path) -> None:
+    path = numbered_video(films / "endless_group.mp4", 40, *H264, "-g", "9999", size="160x120")
+    assert [number for _, number in Taken(path, interval_s=5.0, mode="keyframe").shown] == list(range(0, 400, 50))
+
+
+def test_a_keyframe_within_the_tolerance_is_taken_instead(films: Path) -> None:
+    path, _ = film(films, "closed.mp4")  # keyframes at the latest every 2.5 s
+    taken = Taken(path, interval_s=2.4, tolerance_s=0.3)
+    exact = [number for _, number in Taken(path, interval_s=2.4).shown]
+    assert [abs(number - other) <= 3 for (_, number), other in zip(taken.shown, exact, strict=True)] == [True] * 5
+    assert all(number == round(time_s * 10) for time_s, number in taken.shown)
+
+
+def test_fast_mode_takes_the_same_pictures(films: Path) -> None:
+    path, _ = film(films, "closed.mp4")
+    assert Taken(path, mode="fast").shown == Taken(path).shown
+
+
+def test_a_cap_spreads_the_pictures_over_the_film(films: Path) -> None:
+    taken = Taken(film(films, "closed.mp4")[0], interval_s=1.0, max_frames=3)
+    times_s = [time_s for time_s, _ in taken.shown]
+    assert len(times_s) == 3
+    assert times_s[-1] > SECONDS / 2
+    assert taken.tally["planned"] == 3
+    assert taken.shortfalls == []
+
+
+def test_a_clip_shorter_than_the_interval_gives_its_first_picture(tmp_path: Path) -> None:
+    taken = Taken(tiny_clip(tmp_path / "tiny.mp4"), interval_s=5.0)
+    assert taken.shown == [(0.0, 0)]
+    assert taken.tally["planned"] == 1
+
+
+def test_a_still_picture_counts_as_a_film_of_one_picture(tmp_path: Path) -> None:
+    for name in ("picture.png", "picture.jpg", "picture.webp", "%03d.png"):
+        path = make(tmp_path / name.replace("%", "%%"), *numbered_source(0.1), "-frames:v", "1", "-update", "1")
+        taken = Taken(path.rename(tmp_path / f"_{name}"))
+        assert [time_s for time_s, _ in taken.shown] == [0.0]
+        assert taken.shortfalls == []
+
+
+def test_the_last_wanted_time_before_the_end_gets_the_last_picture(films: Path) -> None:
+    path, _ = film(films, "closed.mp4")
+    assert Taken(path, interval_s=11.15).shown == [(0.0, 0), (11.1, 111)]
+
+
+def test_a_hole_in_the_time_line_gives_the_next_picture_once(tmp_path: Path) -> None:
+    taken = Taken(hole_video(tmp_path / "hole.mkv"), interval_s=1.0)
+    assert taken.shown == [(0.0, 0), (1.0, 10), (12.0, 20), (13.0, 30)]
+    assert taken.shortfalls == []
+    assert taken.tally["planned"] == 4
+
+
+def test_a_hole_of_hours_costs_nothing(tmp_path: Path) -> None:
+    taken = Taken(gap_bomb(tmp_path / "bomb.mkv"), interval_s=0.1)
+    assert taken.shown == [(0.0, 0), (20_000.0, 1)]
+
+
+def test_recordings_joined_end_to_end_are_looked_at_wholly(films: Path) -> None:
+    path = films / "joined.ts"
+    path.write_bytes(film(films, "open.ts")[0].read_bytes() * 3)
+    taken = Taken(path, interval_s=1.0)
+    times_s = [time_s for time_s, _ in taken.shown]
+    assert len(times_s) == 34
+    assert times_s == sorted(times_s)
+    assert times_s[-1] == pytest.approx(33, abs=0.3)
+
+
+def test_a_film_that_starts_late_keeps_the_time_line_of_its_sound(tmp_path: Path) -> None:
+    sound = ("-f", "lavfi", "-i", "sine=d=8")
+    path = make(tmp_path / "late.mkv", *sound, "-itsoffset", "3", *numbered_source(5), *H264, "-c:a", "aac")
+    start_s = Taken(path, interval_s=2.0).shown[0][0]
+    assert start_s == pytest.approx(3.0, abs=0.03)
+
+
+def test_a_cut_recording_begins_with_what_can_be_decoded(films: Path) -> None:
+    path = films / "cut.ts"
+    path.write_bytes(film(films, "open.ts")[0].read_bytes()[188 * 40 :])
+    taken = Taken(path)
+    assert len(taken.shown) >= 4
+    assert taken.shortfalls == []
+
+
+def test_pictures_that_change_size_in_mid_stream_are_taken(tmp_path: Path) -> None:
+    small = make(tmp_path / "a.ts", *numbered_source(3, 10, "160x120"), *H264, "-g", "10")
+    large = make(tmp_path / "b.ts", *numbered_source(3, 10, "320x240"), *H264, "-g", "10", "-output_ts_offset", "3")
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    numbers = [number for _, number in Taken(both, interval_s=1.0).shown]
+    assert numbers[:3] == [0, 10, 20]
+    assert len(numbers) == 6
+
+
+def test_an_unmoving_film_is_one_picture_a_minute(tmp_path: Path) -> None:
+    path = still_video(tmp_path / "still.mp4", 150, *H264, "-g", "50", fps=2)
+    taken = Taken(path, interval_s=5.0, dedup=True)
+    assert [(picture.start_s, picture.end_s, picture.stands_for) for picture in taken.pictures] == [
+        (0.0, 60.0, 13),
+        (65.0, 125.0, 13),
+        (130.0, 145.0, 4),
+    ]
+    assert taken.tally == {"track": 0, "planned": 30, "extracted": 30, "deduplicated": 27}
+
+
+def test_a_small_change_in_an_unmoving_film_is_seen(tmp_path: Path) -> None:
+    spot = "drawbox=x=500:y=300:w=10:h=10:color=gray:t=fill:enable='between(t,9,11)'"
+    source = ("-f", "lavfi", "-i", f"smptebars=s=1280x720:r=2:d=20,{spot}")
+    path = make(tmp_path / "spot.mp4", *source, *H264, "-g", "10")
+    taken = Taken(path, interval_s=2.0, dedup=True, longest_px=640)
+    assert [picture.start_s for picture in taken.pictures] == [0.0, 10.0, 12.0]
+
+
+# ------------------------------------------------------------------------------------------------------- damage
+
+
+@pytest.fixture(scope="session")
+def whole(films: Path) -> Path:
+    return numbered_video(films / "whole.mp4", 30, *H264, "-g", "20", "-movflags", "+faststart", sound=True)
+
+
+def test_half_a_film_is_told_with_both_figures(tmp_path: Path, whole: Path) -> None:
+    taken = Taken(truncated(whole, tmp_path / "half.mp4", 0.47))
+    assert taken.tally["planned"] == 15
+    assert taken.tally["extracted"] == len(taken.shown) < 10
+    ((reason, detail),) = taken.shortfalls
+    assert reason == "damaged"
+    assert "of 30.0 s declared" in detail
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "flv"])
+def test_truncation_is_told_in_every_container_that_declares_a_length(tmp_path: Path, suffix: str) -> None:
+    codec = ("-c:v", "libvpx", "-b:v", "300k") if suffix == "webm" else (*H264, "-g", "20")
+    path = truncated(numbered_video(tmp_path / f"a.{suffix}", 20, *codec), tmp_path / f"half.{suffix}")
+    taken = Taken(path)
+    assert taken.reasons == {"damaged"}
+    assert taken.tally["planned"] == 10
+    assert len(taken.shown) < 8
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "avi"])
+def test_damage_inside_is_never_a_silent_hole(tmp_path: Path, suffix: str) -> None:
+    codec = ("-c:v", "mpeg4", "-g", "20") if suffix == "avi" else (*H264, "-g", "20")
+    path = numbered_video(tmp_path / f"a.{suffix}", 30, *codec)
+    taken = Taken(corrupted(path, tmp_path / f"b.{suffix}", 0.3, 0.6))
+    assert "damaged" in taken.reasons
+    assert taken.tally["planned"] > 12
+
+
+def test_a_hole_left_by_lost_packets_is_told(tmp_path: Path) -> None:
+    data = numbered_video(tmp_path / "a.ts", 30, *H264, "-g", "20").read_bytes()
+    third, half = len(data) // 188 // 3 * 188, len(data) // 188 // 2 * 188
+    (tmp_path / "lost.ts").write_bytes(data[:third] + data[half:])
+    assert Taken(tmp_path / "lost.ts").reasons == {"damaged"}
+
+
+def test_sound_that_outlasts_the_pictures_is_no_damage(tmp_path: Path) -> None:
+    sound = ("-f", "lavfi", "-i", "sine=d=20")
+    for name in ("long_sound.mkv", "long_sound.mp4", "long_sound.ts"):
+        path = make(tmp_path / name, *numbered_source(5), *sound, *H264, "-c:a", "aac")
+        assert Taken(path).shortfalls == []
+
+
+def test_a_file_that_claims_weeks_is_told_and_bounded(tmp_path: Path) -> None:
+    path = with_duration(hole_video(tmp_path / "a.mkv"), tmp_path / "weeks.mkv", 2e6)
+    taken = Taken(path, interval_s=1.0)
+    assert taken.reasons == {"damaged"}
+    assert taken.tally["planned"] == DEFAULTS["max_wanted_frames"]
+    assert len(taken.shown) == 4
+
+
+def test_more_than_the_longest_duration_is_told(tmp_path: Path) -> None:
+    taken = Taken(long_video(tmp_path / "long.mkv", hours=3), max_duration_s=7000.0, interval_s=600.0)
+    assert len(taken.shown) == 12
+    assert taken.reasons == {"too_long"}
+    assert taken.tally["planned"] == 18
+
+
+def test_more_pictures_than_the_bound_are_told(films: Path) -> None:
+    taken = Taken(film(films, "closed.mp4")[0], interval_s=0.1, max_wanted_frames=10)
+    assert len(taken.shown) == 10
+    assert taken.reasons == {"frame_cap"}
+
+
+def test_a_track_of_noise_is_told(tmp_path: Path, whole: Path) -> None:
+    taken = Taken(corrupted(whole, tmp_path / "noise.mp4", 0.1, 1.0))
+    assert "damaged" in taken.reasons
+    assert taken.tally["extracted"] < taken.tally["planned"]
