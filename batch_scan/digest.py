@@ -7,7 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+_BLOCK_BYTES = 1 << 20
 
 
 def digest_bytes(data: bytes) -> str:
@@ -15,10 +18,22 @@ def digest_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def digest_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hex, read in blocks. Raises OSError."""
+def digest_file(path: Path, given_up: Callable[[], bool] = lambda: False) -> str:
+    """Return the SHA-256 of a file's content, in hex, read in blocks.
+
+    Args:
+        path: the file.
+        given_up: asked before every block, for callers in a thread: nothing else ends a long read.
+
+    Raises OSError, InterruptedError where it was given up.
+    """
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(_BLOCK_BYTES))
     with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while count := file.readinto(buffer):
+            if given_up():
+                raise InterruptedError
+            digest.update(buffer[:count])
+    return digest.hexdigest()
 
 
 def fingerprint(value: Any) -> str:

@@ -25,17 +25,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch_scan.ledger_schema import broken, connect, prepare, unusable
-from batch_scan.ledger_values import InDoubt, OpenHandle, RunStart, StoredAnswer, Twin, answer_key
+from batch_scan.ledger_values import InDoubt, OpenHandle, PaidRequest, RunStart, StoredAnswer, Twin, answer_key
 from batch_scan.ledger_writer import Row, Write, Writer
 from batch_scan.lock import DirectoryLock, make_directory, refuse_network_filesystem
 from batch_scan.model import Answer, RequestId, RunId
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from batch_scan.model import Request, Stat
 
-__all__ = ["InDoubt", "Ledger", "OpenHandle", "RunStart", "StoredAnswer", "Twin", "answer_key"]
+__all__ = ["InDoubt", "Ledger", "OpenHandle", "PaidRequest", "RunStart", "StoredAnswer", "Twin", "answer_key"]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -127,6 +127,8 @@ class Ledger:
                 "INSERT INTO requests (request_id, run_id, process, endpoint, operation, state, attempts, samples,"
                 " tokens_max, content_keys, sent_at) VALUES (?, ?, ?, ?, ?, 'sending', 1, ?, ?, ?, ?)"
                 " ON CONFLICT (request_id) DO UPDATE SET state = 'sending', process = excluded.process,"
+                # One that was out when its process died may have been charged, and will be once more.
+                " tokens_doubtful = tokens_doubtful + CASE state WHEN 'sending' THEN tokens_max ELSE 0 END,"
                 " attempts = attempts + 1, tokens_max = excluded.tokens_max, sent_at = excluded.sent_at",
                 values,
             )
@@ -157,13 +159,17 @@ class Ledger:
 
         await self._write(apply)
 
-    async def failed(self, request_id: str, *, maybe_charged: bool, error: str) -> None:
-        """Write down that an attempt came to nothing; what may have been charged for it counts as spent."""
+    async def failed(self, request_id: str, *, maybe_charged: bool, error: str, tokens: int | None = None) -> None:
+        """Write down that an attempt came to nothing; what may have been charged for it counts as spent.
+
+        Where it may, that is `tokens`; None = the most it can cost.
+        """
         await self._write(
             lambda db: db.execute(
                 "UPDATE requests SET state = 'failed', error = ?,"
-                " tokens_doubtful = tokens_doubtful + CASE WHEN ? THEN tokens_max ELSE 0 END WHERE request_id = ?",
-                (_storable(error), maybe_charged, request_id),
+                " tokens_doubtful = tokens_doubtful + CASE WHEN ? THEN coalesce(?, tokens_max) ELSE 0 END"
+                " WHERE request_id = ?",
+                (_storable(error), maybe_charged, tokens, request_id),
             )
         )
 
@@ -184,6 +190,17 @@ class Ledger:
             (run_id,),
         )
         return dict(rows)
+
+    def paid(self, run_id: str) -> Iterator[PaidRequest]:
+        """Yield the requests that were answered in this run so far, by whichever of its processes."""
+        rows = self._reader.execute(
+            "SELECT request_id, attempts, tokens_max, tokens_charged, latency_ms, sent_at, answered_at FROM requests"
+            " WHERE run_id = ? AND state = 'answered'",
+            (run_id,),
+        )
+        for request_id, attempts, estimated, charged, latency_ms, sent_at, answered_at in rows:
+            times = datetime.fromisoformat(sent_at), datetime.fromisoformat(answered_at)
+            yield PaidRequest(RequestId(request_id), attempts, estimated, charged, latency_ms, *times)
 
     # ------------------------------------------------------------------------------------- what is known of files
 

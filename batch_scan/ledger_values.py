@@ -30,6 +30,19 @@ class StoredAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class PaidRequest:
+    """A request that was answered, as far as its answer does not tell."""
+
+    request_id: RequestId
+    attempts: int
+    tokens_estimated: int
+    tokens_charged: int
+    latency_ms: float
+    sent_at: datetime
+    answered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class InDoubt:
     """Requests that an earlier process of the run sent, with no word of how they ended: they may have been charged."""
 

@@ -206,6 +206,8 @@ class MediaInfo:
     duration_s: float | None
     audio: tuple[AudioTrack, ...] = ()
     video: tuple[VideoTrack, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
+    """What is missing of the file as a whole, whatever is taken out of it."""
 
     @property
     def main_video(self) -> VideoTrack | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
 from batch_scan.errors import SecretError
 from batch_scan.table import JobPath, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _COMMAND_TIMEOUT_S = 30.0
 
@@ -35,6 +38,14 @@ class Secret:
         return "Secret('***')"
 
     __str__ = __repr__
+
+
+def secrets_of(config: Table) -> Iterator[tuple[str, SecretRef]]:
+    """Yield the references that a table holds, with their keys."""
+    for key in type(config).model_fields:
+        value = getattr(config, key)
+        if isinstance(value, SecretRef):
+            yield key, value
 
 
 class SecretRef(Table):

@@ -72,6 +72,26 @@ async def test_a_later_answer_to_the_same_question_is_the_one_that_counts(ledger
     assert ledger.answers(["k-1"])["k-1"].answer.raw == '{"clean": false}'
 
 
+async def test_what_was_out_when_its_process_died_counts_as_spent_beside_its_second_asking(state: Path) -> None:
+    async with Ledger.open(state) as ledger:
+        await ledger.sending("run-1", request_of("r-1", tokens_max=5), ["k-1"])
+    async with Ledger.open(state) as ledger:
+        assert ledger.spent("run-1") == {"safecomms": 5}
+        await ask(ledger, "r-1", ["k-1"])
+        assert ledger.spent("run-1") == {"safecomms": 5 + ANSWER.tokens_charged}
+
+
+async def test_what_a_run_paid_for_is_told_whichever_process_asked(state: Path) -> None:
+    async with Ledger.open(state) as ledger:
+        await ask(ledger, "r-1", ["k-1"])
+        await ask(ledger, "other", ["k-2"], run_id="run-2")
+    async with Ledger.open(state) as ledger:
+        await ledger.sending("run-1", request_of("r-2"), ["k-3"])
+        (paid,) = ledger.paid("run-1")
+    assert (paid.request_id, paid.attempts, paid.tokens_estimated, paid.tokens_charged) == ("r-1", 1, 5, 3)
+    assert (paid.latency_ms, paid.answered_at) == (12.5, NOW)
+
+
 async def test_answers_outlive_the_process_and_the_run(state: Path) -> None:
     async with Ledger.open(state) as first:
         await ask(first, "r-1", ["k-1"])

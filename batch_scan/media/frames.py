@@ -20,7 +20,7 @@ from batch_scan.model import Digest, Medium, Reason, Sample, Shortfall
 from batch_scan.untrusted import clean_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
 
     from batch_scan.media.decoder import DecoderPool
@@ -54,7 +54,7 @@ class _Received:
 
 async def read_frames(
     pool: DecoderPool, path: Path, info: MediaInfo, spec: FrameSpec, limits: MediaLimits
-) -> AsyncIterator[Sample | Shortfall | FrameTally]:
+) -> AsyncGenerator[Sample | Shortfall | FrameTally, None]:
     """Yield the wanted pictures of every picture track; see `interface.Reader.frames`.
 
     A decoder that ends early costs what it had not sent: a Shortfall, and a tally of what had come, for every track

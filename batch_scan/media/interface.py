@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from batch_scan.model import MediaInfo, Sample, Shortfall  # noqa: TC001 - `Chunk` is (de)serialised by its annotations
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 
@@ -128,7 +128,9 @@ class Reader(Protocol):
         """Say what is in a file. Raises MediaError."""
         ...
 
-    def frames(self, path: Path, info: MediaInfo, spec: FrameSpec) -> AsyncIterator[Sample | Shortfall | FrameTally]:
+    def frames(
+        self, path: Path, info: MediaInfo, spec: FrameSpec
+    ) -> AsyncGenerator[Sample | Shortfall | FrameTally, None]:
         """Yield the wanted pictures of every picture track as JPEG samples, in order of time.
 
         A near-twin of its neighbour is not yielded: the sample before it has a later `end_s` and a larger
@@ -139,7 +141,7 @@ class Reader(Protocol):
 
     def audio(
         self, path: Path, info: MediaInfo, specs: tuple[AudioSpec, ...]
-    ) -> AsyncIterator[Chunk | Silence | Shortfall | AudioTally]:
+    ) -> AsyncGenerator[Chunk | Silence | Shortfall | AudioTally, None]:
         """Yield the sound of every sound track for each taker, in order of time per track.
 
         The sound is decoded once per track, whatever the number of takers. Every track ends with its `AudioTally`;

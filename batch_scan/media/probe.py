@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
+from batch_scan.media.cut import cut_off
 from batch_scan.media.decoder import wall_limit
 from batch_scan.model import AudioTrack, MediaInfo, Reason, VideoTrack
 from batch_scan.untrusted import clean_text
@@ -94,11 +95,14 @@ async def probe(pool: DecoderPool, path: Path, limits: MediaLimits) -> MediaInfo
                 end = parse_end(body)
     if end is None or end.info is None:
         raise MediaError(Reason.DECODER_CRASHED, "the decoder process gave no answer")
+    container = clean_text(end.info.container, _NAME_CHARS)
+    cut = cut_off(path, container)
     return MediaInfo(
-        clean_text(end.info.container, _NAME_CHARS),
+        container,
         end.info.duration_s,
         tuple(track.track() for track in end.info.tracks if isinstance(track, _Audio)),
         tuple(track.track() for track in end.info.tracks if isinstance(track, _Video)),
+        (cut,) if cut is not None else (),
     )
 
 

@@ -12,7 +12,7 @@ from batch_scan.media.interface import MediaLimits
 from batch_scan.media.probe import probe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
     from types import TracebackType
 
@@ -44,13 +44,15 @@ class MediaReader:
         """See `interface.Reader.probe`."""
         return await probe(self._pool, path, self._limits)
 
-    def frames(self, path: Path, info: MediaInfo, spec: FrameSpec) -> AsyncIterator[Sample | Shortfall | FrameTally]:
+    def frames(
+        self, path: Path, info: MediaInfo, spec: FrameSpec
+    ) -> AsyncGenerator[Sample | Shortfall | FrameTally, None]:
         """See `interface.Reader.frames`."""
         return read_frames(self._pool, path, info, spec, self._limits)
 
     def audio(
         self, path: Path, info: MediaInfo, specs: tuple[AudioSpec, ...]
-    ) -> AsyncIterator[Chunk | Silence | Shortfall | AudioTally]:
+    ) -> AsyncGenerator[Chunk | Silence | Shortfall | AudioTally, None]:
         """See `interface.Reader.audio`."""
         return read_audio(path, info, specs, self._limits)
 

@@ -62,6 +62,12 @@ class _Purse:
             case _:
                 assert_never(self.table.when_reached)
 
+    @property
+    def is_overtaken(self) -> bool:
+        """A soft one that others have spent meanwhile."""
+        limit = self.table.tokens
+        return limit is not None and self.table.when_reached is WhenReached.SOFT and self.spent >= limit
+
 
 @dataclass(frozen=True, slots=True)
 class _Reservation:
@@ -132,6 +138,14 @@ class LocalBudget(Budget):
             raise
         finally:
             self._waiters.pop(number, None)
+
+    async def may_start(self, reservation: ReservationId) -> bool:
+        """See `Budget.may_start`. What a cautious budget has set aside is there. Raises KeyError if it is not open."""
+        held = self._open[reservation]
+        spent = next((purse for purse in held.purses if held.tokens and purse.is_overtaken), None)
+        if spent is not None:
+            self._reached_by = self._reached_by or spent.name
+        return spent is None
 
     async def settle(self, reservation: ReservationId, tokens_charged: int) -> None:
         """See `Budget.settle`. Raises KeyError for a reservation that is not open, ValueError for a negative charge."""

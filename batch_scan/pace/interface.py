@@ -50,6 +50,10 @@ class Budget(Protocol):
         """
         ...
 
+    async def may_start(self, reservation: ReservationId) -> bool:
+        """Whether a request may still go when its turn has come: a `soft` budget may be spent by now."""
+        ...
+
     async def settle(self, reservation: ReservationId, tokens_charged: int) -> None:
         """Replace what was set aside by what it cost (0 where it was not charged)."""
         ...

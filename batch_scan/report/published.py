@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch_scan.errors import BatchScanError
-from batch_scan.model import RunTotals, Status, Verdict
+from batch_scan.model import Outcome, RunTotals, Status, Verdict
 from batch_scan.report.arrow import storable_text
 from batch_scan.report.schema import SCHEMAS, Table
 
@@ -41,26 +41,32 @@ def identify_by_uri(_index: int, uri: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """The items of a run that have their row, and what is counted over them.
+class Names:
+    """A set of names, kept as sorted 64-bit hashes, eight bytes a name.
 
-    Identities are kept as sorted 64-bit hashes, eight bytes an item: of a million new items against a million old ones
-    one is mistaken for published with a probability of 5 in 100 million.
+    Of a million new names against a million old ones one is mistaken for an old one with a probability of 5 in
+    100 million.
     """
 
     hashes: Hashes
-    totals: RunTotals
-    cost: float | None
-    """Sum over the rows; None where a row was charged for without a price, or none has one."""
 
-    def __contains__(self, identity: str) -> bool:
-        """Whether the item of this identity has its row already."""
-        wanted = _hash(identity)
+    def __contains__(self, name: str) -> bool:
+        """Whether the name is among them."""
+        wanted = _hash(name)
         place = int(np.searchsorted(self.hashes, wanted))
         return place < len(self.hashes) and bool(self.hashes[place] == wanted)
 
     def __len__(self) -> int:
         return len(self.hashes)
+
+
+@dataclass(frozen=True, slots=True)
+class Published(Names):
+    """The items of a run that have their row, by identity, and what is counted over them."""
+
+    totals: RunTotals
+    cost: float | None
+    """Sum over the rows; None where a row was charged for without a price, or none has one."""
 
 
 def read_published(parts: Sequence[Path], identify: Identify) -> Published:
@@ -74,11 +80,21 @@ def read_published(parts: Sequence[Path], identify: Identify) -> Published:
     """
     hashes: list[Hashes] = [np.empty(0, np.uint64)]
     tally = _Tally()
-    for batch in _batches(parts):
+    for batch in _batches(parts, Table.FILES, _COLUMNS):
         tally.add(batch)
         pairs = zip(batch["item"].to_pylist(), batch["uri"].to_pylist(), strict=True)
         hashes.append(np.fromiter((_hash(identify(*pair)) for pair in pairs), np.uint64, len(batch)))
     return Published(np.sort(np.concatenate(hashes)), tally.totals(), tally.cost())
+
+
+def read_sent(parts: Sequence[Path]) -> Names:
+    """Read which requests were sent and answered, as the parts of `requests` tell. Raises BatchScanError."""
+    hashes: list[Hashes] = [np.empty(0, np.uint64)]
+    for batch in _batches(parts, Table.REQUESTS, ["request_id", "cached", "outcome"]):
+        answered = pc.and_(pc.invert(batch["cached"]), pc.equal(batch["outcome"], Outcome.ANSWERED.value))
+        sent = batch["request_id"].filter(answered).to_pylist()
+        hashes.append(np.fromiter(map(_hash, sent), np.uint64, len(sent)))
+    return Names(np.sort(np.concatenate(hashes)))
 
 
 def _hash(identity: str) -> np.uint64:
@@ -86,16 +102,16 @@ def _hash(identity: str) -> np.uint64:
     return np.uint64(int.from_bytes(digest, "little"))
 
 
-def _batches(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+def _batches(parts: Sequence[Path], table: Table, columns: list[str]) -> Iterator[pa.RecordBatch]:
     for part in parts:
         try:
             with pq.ParquetFile(part) as file:
-                if not file.schema_arrow.equals(SCHEMAS[Table.FILES]):
+                if not file.schema_arrow.equals(SCHEMAS[table]):
                     raise BatchScanError(
                         f"{part} has other columns than this version writes; "
                         "continue the run with the version that began it, or start a new report"
                     )
-                yield from file.iter_batches(_BATCH_ROWS, columns=_COLUMNS)
+                yield from file.iter_batches(_BATCH_ROWS, columns=columns)
         except (OSError, pa.ArrowException) as error:
             raise BatchScanError(
                 f"{part} cannot be read ({type(error).__name__}); "

@@ -114,7 +114,7 @@ _FILES = TableSpec(
     (
         _RUN_ID,
         Column("item", _INT, "Position in the source, from 0."),
-        Column("uri", _TEXT, "Absolute path or URL, without secrets; bytes that are not UTF-8 are written `\\xNN`."),
+        Column("uri", _TEXT, "Absolute path or URL, without secrets; a file URI where a name is not UTF-8."),
         Column("manifest", _TEXT_MAP, "The manifest row's other columns, as text."),
         Column("content_sha256", _TEXT, "SHA-256 of the content; null where it was not read."),
         Column("size_bytes", _INT, "Size of the content, bytes."),

@@ -237,3 +237,23 @@ def test_cautious_is_never_exceeded_and_nobody_waits_for_ever(
         assert await budget.reserve("c", left) is not None  # nothing leaked: all that is unspent can be reserved
 
     run_virtual(main())
+
+
+async def test_a_soft_budget_stops_what_waited_while_it_was_spent() -> None:
+    budget = LocalBudget(BudgetTable(tokens=10, when_reached=WhenReached.SOFT), {})
+    first, waiting = await budget.reserve("a", 10), await budget.reserve("a", 10)
+    assert first is not None
+    assert waiting is not None
+    assert await budget.may_start(waiting)
+    await budget.settle(first, 10)
+    assert not await budget.may_start(waiting)
+    assert budget.reached
+
+
+async def test_what_a_cautious_budget_set_aside_may_always_start() -> None:
+    budget = LocalBudget(BudgetTable(tokens=20), {})
+    first, waiting = await budget.reserve("a", 10), await budget.reserve("a", 10)
+    assert first is not None
+    assert waiting is not None
+    await budget.settle(first, 10)
+    assert await budget.may_start(waiting)

@@ -1,0 +1,49 @@
+"""What comes of asking a service for a group of samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from batch_scan.model import Outcome, Reason, Shortfall
+from batch_scan.untrusted import clean_text
+
+if TYPE_CHECKING:
+    from batch_scan.errors import EndpointError
+    from batch_scan.model import Request, RequestRecord, Sample, Score, Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of asking: everything in `samples` is either answered or behind one of `shortfalls`."""
+
+    answered: tuple[Sample, ...] = ()
+    unanswered: tuple[Sample, ...] = ()
+    readings: tuple[Score | Utterance, ...] = ()
+    records: tuple[RequestRecord, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
+
+    def __add__(self, other: Asked) -> Asked:
+        return Asked(
+            self.answered + other.answered,
+            self.unanswered + other.unanswered,
+            self.readings + other.readings,
+            self.records + other.records,
+            self.shortfalls + other.shortfalls,
+        )
+
+
+def unanswered(request: Request, record: RequestRecord, shortfall: Shortfall, outcome: Outcome) -> Asked:
+    """Return what comes of a request without an answer."""
+    done = replace(record, outcome=outcome, error=record.error or shortfall.detail)
+    return Asked(unanswered=request.samples, records=(done,), shortfalls=(shortfall,))
+
+
+def unrecognised(name: str, error: EndpointError) -> Shortfall:
+    """Return the shortfall of an answer that cannot be read."""
+    return Shortfall(Reason.UNRECOGNISED_ANSWER, f"{name}: {clean_text(error.detail)}", error_type(error))
+
+
+def error_type(error: EndpointError) -> str:
+    """Return what `files.error_type` says of a failed request."""
+    return f"EndpointError.{error.failure}"

@@ -1,0 +1,257 @@
+"""Sends one request, once: everything between deciding to ask and counting the answer.
+
+The order is what the promises rest on: reserve its most tokens, wait for its turn, write down durably that it goes
+out, send it, read the answer, write the answer down durably, and only then count it. A sending under way is finished
+and its answer kept even where whoever asked has been cancelled; `drain` waits for those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from batch_scan.errors import EndpointError, Failure
+from batch_scan.model import Answer, Reason, Request, Score, Shortfall, Utterance
+from batch_scan.pace.interface import Feedback
+from batch_scan.transcribe.interface import Transcriber
+from batch_scan.untrusted import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batch_scan.endpoint.interface import Endpoint
+    from batch_scan.ledger import Ledger, PaidRequest
+    from batch_scan.model import RequestId, RunId
+    from batch_scan.pace.clock import Clock
+    from batch_scan.pace.interface import Budget, Limiter, ReservationId, SlotId
+
+_FEEDBACK = {
+    Failure.RATE_LIMITED: Feedback.RATE_LIMITED,
+    Failure.TRANSIENT: Feedback.TROUBLED,
+    Failure.REFUSED: Feedback.ANSWERED,
+    Failure.FATAL: Feedback.ANSWERED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Meters:
+    """What all askers of a run share."""
+
+    run_id: RunId
+    ledger: Ledger
+    limiter: Limiter
+    budget: Budget
+    clock: Clock
+    unreported: dict[RequestId, PaidRequest] = field(default_factory=dict)
+    """Requests that this run paid for before it was cut off, until a row tells of them."""
+
+
+class Gate:
+    """Says whether new requests may still go out; shut by the time limit."""
+
+    def __init__(self) -> None:
+        self.shut: Shortfall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer says, and what it says was not understood."""
+
+    readings: tuple[Score | Utterance, ...]
+    shortfall: Shortfall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """An answer that has been read, and is durable."""
+
+    answer: Answer
+    reading: Reading
+    sent_at: datetime
+    answered_at: datetime
+    latency_ms: float
+
+
+class UnreadableError(EndpointError):
+    """An answer came, and was paid for, but does not say what it should."""
+
+    def __init__(self, error: EndpointError, answer: Answer) -> None:
+        super().__init__(
+            error.failure,
+            error.detail,
+            http_status=answer.http_status,
+            vendor_code=answer.vendor_code,
+            maybe_charged=True,
+        )
+        self.answer = answer
+
+
+class NotSentError(Exception):
+    """The request did not go out; carries the reason."""
+
+    def __init__(self, shortfall: Shortfall) -> None:
+        super().__init__(shortfall.detail)
+        self.shortfall = shortfall
+
+
+class Delivery:
+    """Sends the requests to one service, on behalf of every file of a run."""
+
+    def __init__(self, name: str, service: Endpoint | Transcriber, meters: Meters, gate: Gate) -> None:
+        self.stopped: Shortfall | None = None
+        """Set once the service has refused for good; nothing more is sent to it."""
+        self.broke: Shortfall | None = None
+        """Set once the budget has refused a request; smaller ones may still fit."""
+        self.charged_tokens = 0
+        """Tokens of what was answered since this was made."""
+        self._name = name
+        self._service = service
+        self._meters = meters
+        self._gate = gate
+        self._flights: dict[asyncio.Task[Delivered], frozenset[str]] = {}
+        self._waiting: set[asyncio.Timeout] = set()
+
+    @property
+    def closed(self) -> Shortfall | None:
+        """Why opening another file for this service would be in vain; None where it would not."""
+        return self.stopped or self._gate.shut or self.broke
+
+    def stop(self, why: Shortfall) -> None:
+        """Send nothing more; whoever waits for a turn, perhaps through a long pause, learns it at once."""
+        if self.stopped is not None:
+            return
+        self.stopped = why
+        for waiting in self._waiting:
+            waiting.reschedule(asyncio.get_running_loop().time())
+
+    def under_way(self, keys: Iterable[str]) -> list[asyncio.Task[Delivered]]:
+        """Return the sendings that may answer one of `keys`, also where whoever asked is gone."""
+        wanted = set(keys)
+        return [flight for flight, of in self._flights.items() if not wanted.isdisjoint(of)]
+
+    async def attempt(self, request: Request, keys: list[str]) -> Delivered:
+        """Send `request` once. Raises NotSentError, and EndpointError where it was sent in vain."""
+        self._check_open()
+        reservation = await self._meters.budget.reserve(self._name, request.tokens_max)
+        if reservation is None:
+            raise self._budget_used_up()
+        try:
+            slot = await self._turn(sum(len(sample.data or b"") for sample in request.samples))
+        except BaseException:
+            await self._meters.budget.settle(reservation, 0)
+            raise
+        try:
+            await self._check_startable(reservation)
+        except BaseException:
+            await self._meters.limiter.release(slot, Feedback.NOT_SENT)
+            await self._meters.budget.settle(reservation, 0)
+            raise
+        flight = asyncio.create_task(self._deliver(request, keys, slot, reservation))
+        self._flights[flight] = frozenset(keys)
+        flight.add_done_callback(self._landed)
+        return await asyncio.shield(flight)
+
+    async def drain(self, grace_s: float) -> int:
+        """Wait for sendings under way, at most `grace_s` seconds; return how many had to be given up."""
+        if not self._flights:
+            return 0
+        _, late = await asyncio.wait(self._flights, timeout=grace_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        return len(late)
+
+    def read(self, request: Request, answer: Answer) -> Reading:
+        """Make scores or utterances of an answer. Raises EndpointError, whatever the adapter raises."""
+        service = self._service
+        try:
+            readings: tuple[Score | Utterance, ...] = tuple(service.read(request, answer))
+            shortfall = service.shortfall(request, answer) if isinstance(service, Transcriber) else None
+        except EndpointError:
+            raise
+        except Exception as error:  # an adapter must not take the file down with it
+            detail = f"{type(error).__name__} while reading the answer: {clean_text(str(error))}"
+            raise EndpointError(Failure.REFUSED, detail, maybe_charged=True) from error
+        return Reading(readings, shortfall)
+
+    def _landed(self, flight: asyncio.Task[Delivered]) -> None:
+        del self._flights[flight]
+        if not flight.cancelled():
+            flight.exception()  # looked at here, since whoever asked may be gone
+
+    async def _turn(self, size_bytes: int) -> SlotId:
+        """Wait for a slot. Raises NotSentError as soon as the service is stopped."""
+        self._check_open()
+        try:
+            async with asyncio.timeout(None) as waiting:
+                self._waiting.add(waiting)
+                try:
+                    return await self._meters.limiter.acquire(self._name, size_bytes)
+                finally:
+                    self._waiting.discard(waiting)
+        except TimeoutError:
+            self._check_open()
+            raise
+
+    async def _check_startable(self, reservation: ReservationId) -> None:
+        self._check_open()
+        if not await self._meters.budget.may_start(reservation):
+            raise self._budget_used_up()
+
+    def _budget_used_up(self) -> NotSentError:
+        self.broke = Shortfall(Reason.BUDGET, f"not asked: the token budget for {self._name} is used up")
+        return NotSentError(self.broke)
+
+    def _check_open(self) -> None:
+        closed = self.stopped or self._gate.shut
+        if closed is not None:
+            raise NotSentError(closed)
+
+    async def _deliver(self, request: Request, keys: list[str], slot: SlotId, reservation: ReservationId) -> Delivered:
+        """Send once and keep the answer. Gives slot and reservation back on every way out."""
+        feedback, retry_after_s = Feedback.TROUBLED, None
+        charged = request.tokens_max  # until we know better: cancelled or broken in mid-flight it may have been charged
+        ledger = self._meters.ledger
+        try:
+            await ledger.sending(self._meters.run_id, request, keys)
+            sent_at, sent_s = datetime.now(UTC), self._meters.clock.now()
+            try:
+                answer = await self._submit(request)
+                charged = answer.tokens_charged
+                self.charged_tokens += charged
+                reading = self._read_fresh(request, answer)
+            except EndpointError as error:
+                feedback, retry_after_s = _FEEDBACK[error.failure], error.retry_after_s
+                if not error.maybe_charged:
+                    charged = 0
+                if error.failure is Failure.FATAL:
+                    detail = f"not asked: {self._name} refused for good: {clean_text(error.detail)}"
+                    self.stop(Shortfall(Reason.ENDPOINT_STOPPED, detail))
+                told = clean_text(error.detail)
+                await ledger.failed(request.request_id, maybe_charged=charged > 0, error=told, tokens=charged)
+                raise
+            latency_ms = (self._meters.clock.now() - sent_s) * 1000.0
+            answered_at = datetime.now(UTC)
+            await ledger.answered(request.request_id, keys, answer, latency_ms, answered_at)
+            feedback = Feedback.ANSWERED
+            return Delivered(answer, reading, sent_at, answered_at, latency_ms)
+        finally:
+            await self._meters.limiter.release(slot, feedback, retry_after_s)
+            await self._meters.budget.settle(reservation, charged)
+
+    def _read_fresh(self, request: Request, answer: Answer) -> Reading:
+        try:
+            return self.read(request, answer)
+        except EndpointError as error:
+            raise UnreadableError(error, answer) from error
+
+    async def _submit(self, request: Request) -> Answer:
+        try:
+            return await self._service.submit(request)
+        except EndpointError:
+            raise
+        except Exception as error:  # an adapter must not take the scan down with it
+            detail = f"{type(error).__name__}: {clean_text(str(error))}"
+            raise EndpointError(Failure.REFUSED, detail, maybe_charged=True) from error

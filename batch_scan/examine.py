@@ -1,0 +1,256 @@
+"""Examines one file: its samples go to everyone who takes them, and what came of each is accounted for.
+
+Samples come from the media room or, for a file known unchanged, from the record of an earlier extraction; what
+happens to them is the same. Nothing is left uncounted: every piece is either answered, measured as silence, or behind
+a `Shortfall`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from batch_scan.digest import digest_bytes
+from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
+from batch_scan.model import Coverage, Digest, Medium, Reason, Sample, Score, Shortfall, Utterance
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+
+    from batch_scan.ask import Asker
+    from batch_scan.asked import Asked
+    from batch_scan.extraction import Event, ExtractionRecord
+    from batch_scan.media.interface import AudioSpec
+    from batch_scan.model import MediaInfo, RequestRecord
+    from batch_scan.room import Room
+
+_TEXT_MIME = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Takers:
+    """Who gets which samples. `transcriber` is set exactly where someone takes utterances."""
+
+    frames: tuple[Asker, ...] = ()
+    audio: tuple[Asker, ...] = ()
+    utterances: tuple[Asker, ...] = ()
+    transcriber: Asker | None = None
+
+    @property
+    def listeners(self) -> tuple[Asker, ...]:
+        """Everyone who gets sound."""
+        return self.audio if self.transcriber is None else (*self.audio, self.transcriber)
+
+    @property
+    def askers(self) -> tuple[Asker, ...]:
+        """Everyone, each once."""
+        return tuple(dict.fromkeys((*self.frames, *self.utterances, *self.listeners)))
+
+    @property
+    def specs(self) -> tuple[AudioSpec, ...]:
+        """The forms in which sound is wanted, each once."""
+        return tuple(dict.fromkeys(spec for asker in self.listeners if (spec := asker.service.needs.audio) is not None))
+
+    def known(self, record: ExtractionRecord) -> bool:
+        """Tell whether every sample of an earlier extraction has a remembered answer from everyone who takes it."""
+        if not all(asker.knows(record.frames) for asker in self.frames):
+            return False
+        return all(
+            asker.knows(chunk.sample for chunk in record.chunks if chunk.spec == asker.service.needs.audio)
+            for asker in self.listeners
+        )
+
+
+@dataclass(slots=True)
+class Examined:
+    """What came of one file."""
+
+    media: MediaInfo
+    scores: list[Score] = field(default_factory=list)
+    utterances: list[Utterance] = field(default_factory=list)
+    records: list[RequestRecord] = field(default_factory=list)
+    shortfalls: list[Shortfall] = field(default_factory=list)
+    planned: int = 0
+    """Pieces (samples per taker, stretches of silence) that were to be examined."""
+    answered: int = 0
+    coverage: Coverage = field(default_factory=Coverage)
+
+
+class Examination:
+    """One file on its way through everyone who takes its samples. Used once."""
+
+    def __init__(
+        self, media: MediaInfo, takers: Takers, room: Room, keep_evidence: Callable[[Sample, Sequence[Score]], None]
+    ) -> None:
+        self._takers = takers
+        self._room = room
+        self._keep_evidence = keep_evidence
+        self._done = Examined(media, shortfalls=list(media.shortfalls))
+        self._turns = {asker: asyncio.Semaphore(2 * asker.service.config.limit.concurrency) for asker in takers.askers}
+        self._frame_tallies: list[FrameTally] = []
+        self._audio_tallies: list[AudioTally] = []
+        self._audio_damaged = False
+        self._lost_frames: dict[Asker, int] = defaultdict(int)
+        self._lost_audio_s: dict[Asker, float] = defaultdict(float)
+
+    async def run(
+        self, frames: AsyncGenerator[Event, None] | None, audio: AsyncGenerator[Event, None] | None
+    ) -> Examined:
+        """Have everything examined; None where pictures or sound are not wanted. Raises nothing of the file's."""
+        async with asyncio.TaskGroup() as group:
+            if frames is not None:
+                group.create_task(self._take_frames(frames, group))
+            if audio is not None:
+                group.create_task(self._take_audio(audio, group))
+        self._check_tracks(frames is not None, audio is not None)
+        self._done.coverage = self._coverage()
+        return self._done
+
+    # ---------------------------------------------------------------------------------------------------- pictures
+
+    async def _take_frames(self, events: AsyncGenerator[Event, None], group: asyncio.TaskGroup) -> None:
+        waiting: dict[Asker, list[Sample]] = {asker: [] for asker in self._takers.frames}
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case Sample():
+                        await self._take_frame(event, waiting, group)
+                    case FrameTally():
+                        self._frame_tallies.append(event)
+                    case Shortfall():
+                        self._done.shortfalls.append(event)
+                    case _:
+                        raise AssertionError(f"not a picture event: {event!r}")
+        for asker, batch in waiting.items():
+            if batch:
+                await self._start(group, asker, batch)
+
+    async def _take_frame(self, frame: Sample, waiting: dict[Asker, list[Sample]], group: asyncio.TaskGroup) -> None:
+        for asker, batch in waiting.items():
+            batch.append(frame)
+            if len(batch) >= _batch_size(asker, Medium.FRAME):
+                await self._start(group, asker, batch.copy())
+                batch.clear()
+
+    # ------------------------------------------------------------------------------------------------------- sound
+
+    async def _take_audio(self, events: AsyncGenerator[Event, None], group: asyncio.TaskGroup) -> None:
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case Chunk():
+                        for asker in self._listeners(event.spec):
+                            await self._start(group, asker, [event.sample])
+                    case Silence():
+                        count = len(self._listeners(event.spec))
+                        self._done.planned += count
+                        self._done.answered += count
+                    case AudioTally():
+                        self._audio_tallies.append(event)
+                    case Shortfall():
+                        self._audio_damaged = True
+                        self._done.shortfalls.append(event)
+                    case _:
+                        raise AssertionError(f"not a sound event: {event!r}")
+
+    def _listeners(self, spec: AudioSpec) -> list[Asker]:
+        return [asker for asker in self._takers.listeners if asker.service.needs.audio == spec]
+
+    # ------------------------------------------------------------------------------------------------------ asking
+
+    async def _start(self, group: asyncio.TaskGroup, asker: Asker, samples: list[Sample]) -> None:
+        """Ask in the background; waits while enough is under way, which holds the decoder back."""
+        turns, size_bytes = self._turns[asker], sum(len(sample.data or b"") for sample in samples)
+        await turns.acquire()
+        await self._room.enter(size_bytes)
+        task = group.create_task(self._ask(asker, samples))
+        task.add_done_callback(lambda _: turns.release())
+        task.add_done_callback(lambda _: self._room.leave(size_bytes))
+
+    async def _ask(self, asker: Asker, samples: Sequence[Sample]) -> None:
+        asked = await asker.ask(samples)
+        self._count(asker, samples, asked)
+        scores = [reading for reading in asked.readings if isinstance(reading, Score)]
+        self._done.scores += scores
+        for sample in asked.answered:
+            self._keep_evidence(sample, [score for score in scores if score.sample_digest == sample.digest])
+        utterances = [reading for reading in asked.readings if isinstance(reading, Utterance)]
+        self._done.utterances += utterances
+        if asker is self._takers.transcriber:
+            await self._judge_words(utterances, samples[0].track)
+
+    async def _judge_words(self, utterances: Sequence[Utterance], track: int) -> None:
+        samples = [_utterance_sample(utterance, track) for utterance in utterances if utterance.text.strip()]
+        for asker in self._takers.utterances:
+            for batch in _batches(samples, _batch_size(asker, Medium.UTTERANCE)):
+                await self._ask(asker, batch)
+
+    def _count(self, asker: Asker, samples: Sequence[Sample], asked: Asked) -> None:
+        self._done.planned += len(samples)
+        self._done.answered += len(asked.answered)
+        self._done.records += asked.records
+        self._done.shortfalls += asked.shortfalls
+        if len(asked.answered) + len(asked.unanswered) != len(samples):
+            detail = f"{asker.name} accounted for {len(asked.answered)} of {len(samples)} samples"
+            self._done.shortfalls.append(Shortfall(Reason.INTERNAL, detail))
+        for sample in asked.unanswered:
+            if sample.medium is Medium.FRAME:
+                self._lost_frames[asker] += sample.stands_for
+            else:
+                self._lost_audio_s[asker] += sample.duration_s
+
+    # -------------------------------------------------------------------------------------------------- accounting
+
+    def _check_tracks(self, frames_wanted: bool, audio_wanted: bool) -> None:  # noqa: FBT001 - two plain facts
+        """Every declared track must have been gone through to its end or have a reason why not."""
+        seen = {tally.track for tally in self._frame_tallies} | {tally.track for tally in self._audio_tallies}
+        media = self._done.media
+        wanted = [track.index for track in media.video] if frames_wanted else []
+        wanted += [track.index for track in media.audio] if audio_wanted else []
+        missing = [index for index in wanted if index not in seen]
+        if missing and not self._done.shortfalls:
+            detail = f"stream {missing[0]} of the file was not gone through to its end"
+            self._done.shortfalls.append(Shortfall(Reason.INTERNAL, detail))
+
+    def _coverage(self) -> Coverage:
+        extracted = sum(tally.extracted for tally in self._frame_tallies)
+        planned_s = sum(tally.planned_s for tally in self._audio_tallies)
+        decoded_s = sum(min(tally.decoded_s, tally.planned_s) for tally in self._audio_tallies)
+        lost_s = max(self._lost_audio_s.values(), default=0.0) + (planned_s - decoded_s if self._audio_damaged else 0.0)
+        return Coverage(
+            audio_s_planned=planned_s,
+            audio_s_answered=max(0.0, planned_s - lost_s),
+            frames_planned=sum(tally.planned for tally in self._frame_tallies),
+            frames_extracted=extracted,
+            frames_deduplicated=sum(tally.deduplicated for tally in self._frame_tallies),
+            frames_answered=max(0, extracted - max(self._lost_frames.values(), default=0)),
+        )
+
+
+def _batch_size(asker: Asker, medium: Medium) -> int:
+    needs = asker.service.needs
+    limits = needs.frame if medium is Medium.FRAME else needs.utterance
+    return limits.samples if limits is not None else 1
+
+
+def _batches(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
+    for at in range(0, len(samples), size):
+        yield samples[at : at + size]
+
+
+def _utterance_sample(utterance: Utterance, track: int) -> Sample:
+    data = utterance.text.encode("utf-8", "replace")
+    return Sample(
+        medium=Medium.UTTERANCE,
+        start_s=utterance.start_s,
+        end_s=utterance.end_s,
+        digest=Digest(digest_bytes(data)),
+        mime=_TEXT_MIME,
+        data=data,
+        track=track,
+        speaker=utterance.speaker,
+        language=utterance.language,
+    )

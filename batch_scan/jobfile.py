@@ -1,0 +1,199 @@
+"""Builds the `Job` from flags, environment, job file and defaults, in this order of precedence.
+
+Every message names the place (file, table, key) and the mend; nothing is started before the whole job is valid.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from batch_scan.endpoint.registry import ENDPOINTS
+from batch_scan.errors import UsageError
+from batch_scan.job import Job
+from batch_scan.secret import SecretRef
+from batch_scan.transcribe.registry import TRANSCRIBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ENVIRONMENT = {
+    "BATCH_SCAN_ENDPOINT": ("endpoints",),
+    "BATCH_SCAN_INTERVAL": ("extract", "frame_interval"),
+    "BATCH_SCAN_REPORT": ("report", "uri"),
+    "BATCH_SCAN_MAX_TOKENS": ("budget", "tokens"),
+    "BATCH_SCAN_MAX_TIME": ("run", "max_time"),
+    "BATCH_SCAN_WORKERS": ("run", "workers"),
+    "BATCH_SCAN_LIMIT": ("run", "limit"),
+    "BATCH_SCAN_LOG_FORMAT": ("run", "log_format"),
+    "BATCH_SCAN_FAIL_ON": ("run", "fail_on"),
+    "BATCH_SCAN_STATE": ("state", "dir"),
+}
+"""Environment variable to place in the job; the flags set the same places."""
+
+_PATH_PLACES = {("report", "uri"), ("source", "uri"), ("state", "dir")}
+_SECRET_MEND = 'a secret stands by reference: { env = "NAME" }, { file = "path" } or { command = "…" }'  # noqa: S105 - words
+_TABLE_MEND = "this is a table: { key = value }"
+_DEFAULT_KEY = "SAFECOMMS_API_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedJob:
+    """A job, and one line that says which endpoints it asks and why."""
+
+    job: Job
+    endpoints_because: str
+
+
+def load_job(
+    source: str | None,
+    job_file: Path | None = None,
+    flags: Mapping[tuple[str, ...], Any] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> LoadedJob:
+    """Build the job.
+
+    Args:
+        source: what the command line names: a manifest, a directory, a URL or a job file (``.toml``); None = the
+        job's own.
+        job_file: the job file of ``--job``.
+        flags: place in the job -> value, of the flags that were given.
+        environ: the environment.
+
+    Raises:
+        UsageError: naming file, table, key and mend.
+    """
+    if source is not None and source.endswith(".toml") and job_file is None:
+        job_file, source = Path(source), None
+    data = _read_toml(job_file) if job_file is not None else {}
+    where = str(job_file) if job_file is not None else "the command line"
+    base = job_file.parent.resolve() if job_file is not None else Path.cwd()
+    _overlay(
+        data, {place: environ[name] for name, place in ENVIRONMENT.items() if environ.get(name)}, "the environment"
+    )
+    _overlay(data, {("source", "uri"): source} if source is not None else {}, "the command line")
+    _overlay(data, flags or {}, "the command line")
+    because = _choose_endpoints(data, environ)
+    job = _validate(data, where, base)
+    if not job.source.uri:
+        raise UsageError(
+            f'{where}: nothing to scan; name a manifest, a directory or a job file, or set [source] uri = "…"'
+        )
+    if not job.extract.audio and not job.extract.video:
+        raise UsageError(f"{where}: [extract] audio and video are both false, so nothing would be examined")
+    return LoadedJob(job, because)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such job file") from None
+    except OSError as error:
+        raise UsageError(f"{path}: the job file cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from None
+
+
+def _overlay(data: dict[str, Any], values: Mapping[tuple[str, ...], Any], origin: str) -> None:
+    for place, given in values.items():
+        value = given
+        if place == ("endpoints",):
+            _keep_endpoints(data, value.split(",") if isinstance(value, str) else value)
+            continue
+        if place in _PATH_PLACES and "://" not in str(value):
+            value = str(Path(value).absolute())
+        table = data
+        for name in place[:-1]:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise UsageError(f"[{name}] is not a table, so {origin} cannot set {place[-1]} in it")
+        table[place[-1]] = value
+
+
+def _keep_endpoints(data: dict[str, Any], names: Sequence[str]) -> None:
+    tables = data.get("endpoints")
+    tables = tables if isinstance(tables, dict) else {}
+    data["endpoints"] = {name.strip(): tables.get(name.strip(), {}) for name in names if name.strip()}
+
+
+def _choose_endpoints(data: dict[str, Any], environ: Mapping[str, str]) -> str:
+    if data.get("endpoints"):
+        return "as named"
+    if environ.get(_DEFAULT_KEY):
+        data["endpoints"] = {"safecomms": {}}
+        return f"none was named and {_DEFAULT_KEY} is set"
+    data["endpoints"] = {"local": {}}
+    return f"none was named and {_DEFAULT_KEY} is not set"
+
+
+def _validate(data: dict[str, Any], where: str, base: Path) -> Job:
+    context = {"base": base}
+    data.setdefault("report", {})  # its default is a path too, and starts where every other one does
+    tables = data.get("endpoints")
+    if isinstance(tables, dict):
+        known = {name: entry.config_model for name, entry in ENDPOINTS.items()}
+        data["endpoints"] = _service_tables(tables, known, "endpoints", where, context)
+    tables = data.get("transcribe")
+    if isinstance(tables, dict):
+        engine = {"engine": tables["engine"]} if "engine" in tables else {}
+        own = {name: table for name, table in tables.items() if name != "engine"}
+        models = {name: entry.config_model for name, entry in TRANSCRIBERS.items()}
+        data["transcribe"] = engine | _service_tables(own, models, "transcribe", where, context)
+    job: Job = _validated(Job, data, where, (), context)
+    return job
+
+
+def _service_tables(
+    tables: dict[str, Any], known: Mapping[str, type[Any]], parent: str, where: str, context: dict[str, Any]
+) -> dict[str, Any]:
+    done = {}
+    for name, table in tables.items():
+        if name not in known:
+            raise UsageError(
+                f"{where}: [{parent}.{name}] is not known{_nearest(name, known)}; there are: {', '.join(known)}"
+            )
+        done[name] = _validated(known[name], table, where, (parent, name), context)
+    return done
+
+
+def _validated(model: type[Any], data: Any, where: str, parents: tuple[str, ...], context: dict[str, Any]) -> Any:
+    try:
+        return model.model_validate(data, context=context)
+    except ValidationError as error:
+        lines = [f"{where}: {_message(model, parents, problem)}" for problem in error.errors(include_url=False)]
+        raise UsageError("\n".join(lines)) from None
+
+
+def _message(model: type[BaseModel], parents: tuple[str, ...], problem: Any) -> str:
+    loc = [str(part) for part in problem["loc"]]
+    table = ".".join((*parents, *loc[:-1]))
+    key = loc[-1] if loc else ""
+    place = (f"[{table}] " if table else "") + key
+    if problem["type"] == "extra_forbidden":
+        return f"{place} is not a known key{_nearest(key, _keys_at(model, loc[:-1]))}"
+    if problem["type"] == "model_type":  # not repeated: it may be a key that somebody wrote into the file
+        return f"{place}: {_SECRET_MEND if problem['ctx']['class_name'] == SecretRef.__name__ else _TABLE_MEND}"
+    text = problem["msg"].removeprefix("Value error, ")
+    shown = f" (it is {problem['input']!r})" if isinstance(problem["input"], str | int | float) else ""
+    return f"{place}: {text}{shown}" if place else text
+
+
+def _nearest(key: str, known: Any) -> str:
+    close = difflib.get_close_matches(key, [str(name) for name in known], n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _keys_at(model: type[BaseModel], loc: list[str]) -> list[str]:
+    """Return the keys of the table at `loc`, for the nearest-name hint; empty where it cannot be told."""
+    at: Any = model
+    for name in loc:
+        field = getattr(at, "model_fields", {}).get(name)
+        at = field.annotation if field is not None else None
+    return list(getattr(at, "model_fields", {}))

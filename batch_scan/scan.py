@@ -1,0 +1,372 @@
+"""The core: every entry of a source becomes one `FileResult`. Knows no command line and no Parquet.
+
+An entry that is refused, left out, or whose content was scanned already gets its row at once; the others are opened,
+a few at a time, and their results come in the order in which they are done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+from batch_scan.digest import digest_file
+from batch_scan.errors import BatchScanError, EndpointError, FetchError, MediaError
+from batch_scan.examine import Examination, Examined, Takers
+from batch_scan.extraction import ExtractionRecord, dump_record, load_record, settings_fingerprint
+from batch_scan.ledger import Twin
+from batch_scan.model import FileResult, FileRow, Item, MediaInfo, Reason, Refused, Shortfall, Stat
+from batch_scan.result import (
+    Opened,
+    dump_row,
+    duplicate_result,
+    examined_result,
+    load_row,
+    refused_result,
+    unexamined_result,
+)
+from batch_scan.room import Room
+from batch_scan.untrusted import clean_text
+from batch_scan.verdict import find
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from batch_scan.delivery import Gate
+    from batch_scan.evidence import Evidence
+    from batch_scan.job import Job
+    from batch_scan.media.interface import Reader
+    from batch_scan.model import RunId
+    from batch_scan.source.interface import Source
+
+_log = logging.getLogger(__name__)
+
+_ENTRIES_AT_ONCE = 256  # entries read in one go off the loop: a slow file system must not hold the requests up
+_WAITING_BYTES = 128 << 20  # samples of all files that are asked about or wait for it
+_CHANGED = Shortfall(Reason.CHANGED, "the file changed while it was read; run the scan again")
+_RESULTS_AHEAD = 64  # results that may wait for the consumer; each holds its answers
+_OF_ONE_ITEM = (MediaError, FetchError, EndpointError)  # our fault where one gets this far; it ends one file only
+
+
+class Memory(Protocol):
+    """What a scan remembers of files; the ledger, or for a plan something that leaves no trace."""
+
+    def known_file(self, uri: str, stat: Stat) -> str | None:
+        """See `Ledger.known_file`."""
+        ...
+
+    async def remember_file(self, uri: str, stat: Stat, digest: str) -> None:
+        """See `Ledger.remember_file`."""
+        ...
+
+    def extraction(self, digest: str, settings: str) -> bytes | None:
+        """See `Ledger.extraction`."""
+        ...
+
+    async def remember_extraction(self, digest: str, settings: str, record: bytes) -> None:
+        """See `Ledger.remember_extraction`."""
+        ...
+
+    def twin(self, run_id: str, digest: str) -> Twin | None:
+        """See `Ledger.twin`."""
+        ...
+
+    async def remember_twin(self, run_id: str, digest: str, twin: Twin) -> None:
+        """See `Ledger.remember_twin`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Everything one scan works with; opened and closed by the engine."""
+
+    run_id: RunId
+    job: Job
+    source: Source
+    reader: Reader
+    takers: Takers
+    ledger: Memory
+    gate: Gate
+    evidence: Evidence
+    already_done: Callable[[Item], bool]
+    """Tells of an item whether its row was published before, by the same run."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An item that is at hand as a local file."""
+
+    item: Item
+    path: Path
+    started_at: datetime
+    stat: Stat | None
+    """What it was before it was opened, inode and change time included; None where it was fetched."""
+
+
+class Scan:
+    """One pass over a source."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._claims: dict[str, asyncio.Future[None]] = {}
+        self._room = Room(_WAITING_BYTES)
+        self._twin_row = lru_cache(maxsize=4096)(load_row)
+        takers = scope.takers
+        extract = scope.job.extract
+        self._frames = extract.frames if extract.video and takers.frames else None
+        self._sound = takers.specs if extract.audio else ()
+        self._settings = settings_fingerprint(self._frames, self._sound, scope.job.limits.media)
+        self._endpoints = tuple(sorted({asker.name for asker in (*takers.frames, *takers.audio, *takers.utterances)}))
+        self.internal_errors = 0
+        """Files that failed by our own fault; their rows say so."""
+
+    async def results(self, files_at_once: int) -> AsyncIterator[FileResult]:
+        """Yield the result of every entry that has none yet. Leaving early abandons files under way without a row."""
+        queue: asyncio.Queue[FileResult | None] = asyncio.Queue(_RESULTS_AHEAD)
+        feeder = asyncio.create_task(self._feed(queue, files_at_once))
+        try:
+            while (result := await queue.get()) is not None:
+                yield result
+            await feeder
+        finally:
+            feeder.cancel()
+            await asyncio.gather(feeder, return_exceptions=True)
+
+    # --------------------------------------------------------------------------------------------------- entries
+
+    async def _feed(self, queue: asyncio.Queue[FileResult | None], files_at_once: int) -> None:
+        room = asyncio.Semaphore(files_at_once)
+        entries = iter(self._scope.source.entries())
+        try:
+            async with asyncio.TaskGroup() as group:
+                while batch := await asyncio.to_thread(lambda: list(islice(entries, _ENTRIES_AT_ONCE))):
+                    for entry in batch:
+                        await self._feed_one(entry, queue, room, group)
+        except ExceptionGroup as errors:
+            await queue.put(None)
+            raise _first(errors) from errors
+        await queue.put(None)  # not where this is cancelled: nobody takes from the queue then, and it may be full
+
+    async def _feed_one(
+        self,
+        entry: Item | Refused,
+        queue: asyncio.Queue[FileResult | None],
+        room: asyncio.Semaphore,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        item = entry.item if isinstance(entry, Refused) else entry
+        if self._scope.already_done(item):
+            return
+        at_once = self._at_once(entry)
+        if at_once is not None:
+            await queue.put(at_once)
+            return
+        await room.acquire()
+        task = group.create_task(self._one(item, queue))
+        task.add_done_callback(lambda _: room.release())
+
+    def _at_once(self, entry: Item | Refused) -> FileResult | None:
+        """Return the result where it takes no opening; this is all that happens to most entries of a known archive."""
+        now = _now()
+        limit = self._scope.job.run.limit
+        item = entry.item if isinstance(entry, Refused) else entry
+        if limit is not None and item.index >= limit:
+            gap = Shortfall(Reason.LIMIT, f"not among the first {limit} entries, which is all that was asked for")
+            return unexamined_result(Opened(item, now), gap, now)
+        if isinstance(entry, Refused):
+            return refused_result(entry, now)
+        if self._scope.gate.shut is not None:
+            return unexamined_result(Opened(item, now), self._scope.gate.shut, now)
+        stat = self._scope.source.stat(item)
+        digest = self._scope.ledger.known_file(item.uri, stat) if stat is not None else None
+        twin = self._twin(item, digest) if digest is not None and digest not in self._claims else None
+        return duplicate_result(Opened(item, now, stat, digest or ""), twin, now) if twin is not None else None
+
+    async def _one(self, item: Item, queue: asyncio.Queue[FileResult | None]) -> None:
+        started_at = _now()
+        try:
+            result = await self._scan(item, started_at)
+        except Exception as error:
+            cause = _first(error)
+            if isinstance(cause, BatchScanError) and not isinstance(cause, _OF_ONE_ITEM):
+                raise cause from error  # the ledger or the report cannot go on, so neither can we
+            self.internal_errors += 1
+            _log.exception("internal error at %s", item.uri)
+            detail = f"internal error, please report it: {clean_text(str(cause))}"
+            gap = Shortfall(Reason.INTERNAL, detail, type(cause).__name__)
+            result = unexamined_result(Opened(item, started_at), gap, _now())
+        await queue.put(result)
+
+    # --------------------------------------------------------------------------------------------------- one item
+
+    async def _scan(self, item: Item, started_at: datetime) -> FileResult:
+        scope = self._scope
+        stat = scope.source.stat(item)
+        digest = scope.ledger.known_file(item.uri, stat) if stat is not None else None
+        if digest is not None:
+            result = await self._known_content(Opened(item, started_at, stat, digest))
+            if result is not None:
+                return result
+        closed = self._all_closed()
+        if closed is not None:
+            return unexamined_result(Opened(item, started_at, stat, digest or ""), closed, _now())
+        try:
+            async with scope.source.fetch(item) as path:
+                return await self._open(_Held(item, path, started_at, stat))
+        except FetchError as error:
+            gap = Shortfall(error.reason, error.detail, type(error).__name__)
+            return unexamined_result(Opened(item, started_at, stat), gap, _now())
+
+    def _all_closed(self) -> Shortfall | None:
+        """Return why opening a file would be in vain; None while anyone would still be asked."""
+        closed = [asker.delivery.closed for asker in self._scope.takers.askers]
+        return closed[0] if all(closed) else None
+
+    async def _known_content(self, opened: Opened) -> FileResult | None:
+        """Judge an unchanged file from what is remembered; None where it must be opened."""
+        twin = await self._claim(opened.item, opened.content_sha256)
+        if twin is not None:
+            return duplicate_result(opened, twin, _now())
+        try:
+            return await self._from_memory(opened)
+        finally:
+            self._release(opened.content_sha256)
+
+    async def _from_memory(self, opened: Opened) -> FileResult | None:
+        stored = self._scope.ledger.extraction(opened.content_sha256, self._settings)
+        record = load_record(stored) if stored is not None else None
+        if record is None or not self._scope.takers.known(record):
+            return None
+        return await self._examine(opened, record.media, record, None)
+
+    async def _open(self, held: _Held) -> FileResult:
+        try:
+            before = held.stat or _stat(held.path)
+            digest = await _digest(held.path)
+        except OSError as error:
+            gap = Shortfall(Reason.UNREADABLE, f"cannot be read: {error.strerror}", type(error).__name__)
+            return unexamined_result(Opened(held.item, held.started_at), gap, _now())
+        opened = Opened(held.item, held.started_at, before, digest)
+        if before.size_bytes == 0:
+            return unexamined_result(opened, Shortfall(Reason.EMPTY, "the file is empty"), _now())
+        if not self._unchanged(held, before):
+            return unexamined_result(opened, _CHANGED, _now())
+        twin = await self._claim(held.item, digest)
+        if twin is not None:
+            await self._remember_file(held, digest)
+            return duplicate_result(opened, twin, _now())
+        try:
+            result = await self._from_memory(opened) or await self._examine_file(opened, held)
+            if result.row.reason is not Reason.CHANGED:
+                await self._remember_file(held, digest)
+            return result
+        finally:
+            self._release(digest)
+
+    async def _examine_file(self, opened: Opened, held: _Held) -> FileResult:
+        try:
+            media = await self._scope.reader.probe(held.path)
+        except MediaError as error:
+            gap = Shortfall(error.reason, error.detail, type(error).__name__)
+            result = unexamined_result(opened, gap, _now())
+            await self._remember_twin(result.row)
+            return result
+        return await self._examine(opened, media, None, held)
+
+    async def _examine(
+        self, opened: Opened, media: MediaInfo, record: ExtractionRecord | None, held: _Held | None
+    ) -> FileResult:
+        """Examine live where the file is held, else from the record."""
+        scope = self._scope
+        exhibits = scope.evidence.of_file(opened.content_sha256, scope.job.policy)
+        examination = Examination(media, scope.takers, self._room, exhibits.keep)
+        if record is not None:
+            frames = record.replay_frames() if self._frames is not None else None
+            examined = await examination.run(frames, record.replay_audio() if self._sound else None)
+        else:
+            assert held is not None  # noqa: S101 - one of the two is given
+            examined = await self._examine_live(opened, media, examination, held)
+        findings = find(examined.scores, scope.job.policy)
+        findings = await exhibits.attach(findings, scope.reader, held.path if held is not None else None)
+        result = examined_result(opened, examined, findings, self._endpoints, _now())
+        if result.row.reason is not Reason.CHANGED:
+            await self._remember_twin(result.row)
+        return result
+
+    async def _examine_live(self, opened: Opened, media: MediaInfo, examination: Examination, held: _Held) -> Examined:
+        reader, record, path = self._scope.reader, ExtractionRecord(media), held.path
+        frames = record.keep_frames(reader.frames(path, media, self._frames)) if self._frames is not None else None
+        sound = record.keep_audio(reader.audio(path, media, self._sound)) if self._sound else None
+        examined = await examination.run(frames, sound)
+        if not self._unchanged(held, opened.stat):
+            examined.shortfalls.insert(0, _CHANGED)
+        elif record.is_lasting:
+            await self._scope.ledger.remember_extraction(opened.content_sha256, self._settings, dump_record(record))
+        return examined
+
+    # ------------------------------------------------------------------------------------------- same content twice
+
+    async def _claim(self, item: Item, digest: str) -> FileRow | None:
+        """Return the row of the twin that was scanned before; None makes this item the one that is scanned."""
+        while (other := self._claims.get(digest)) is not None:
+            await asyncio.wait([other])
+        twin = self._twin(item, digest)
+        if twin is None:
+            self._claims[digest] = asyncio.get_running_loop().create_future()
+        return twin
+
+    def _release(self, digest: str) -> None:
+        self._claims.pop(digest).set_result(None)
+
+    def _twin(self, item: Item, digest: str) -> FileRow | None:
+        twin = self._scope.ledger.twin(self._scope.run_id, digest)
+        return self._twin_row(twin.summary) if twin is not None and twin.identity != item.identity else None
+
+    async def _remember_twin(self, row: FileRow) -> None:
+        twin = Twin(row.item.identity, row.item.uri, dump_row(row))
+        await self._scope.ledger.remember_twin(self._scope.run_id, row.content_sha256, twin)
+
+    async def _remember_file(self, held: _Held, digest: str) -> None:
+        """Remember the content of a file that did not change while it was read."""
+        if held.stat is not None and self._unchanged(held, held.stat):
+            await self._scope.ledger.remember_file(held.item.uri, held.stat, digest)
+
+    def _unchanged(self, held: _Held, before: Stat | None) -> bool:
+        """Tell whether the file is what it was; one opened in place is looked at by its name, no link followed."""
+        try:
+            now = self._scope.source.stat(held.item) if held.stat is not None else _stat(held.path)
+        except OSError:
+            return False
+        return now is not None and now == before
+
+
+def _stat(path: Path) -> Stat:
+    status = os.stat(path)  # noqa: PTH116 - one call
+    return Stat(status.st_size, status.st_mtime_ns)
+
+
+async def _digest(path: Path) -> str:
+    """Return the digest of a file, read in a thread that ends soon after this is cancelled. Raises OSError."""
+    given_up = threading.Event()
+    try:
+        return await asyncio.to_thread(digest_file, path, given_up.is_set)
+    finally:
+        given_up.set()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _first(errors: BaseException) -> BaseException:
+    """Return the first plain exception inside nested groups: tasks fail one by one, people read one message."""
+    while isinstance(errors, BaseExceptionGroup):
+        errors = errors.exceptions[0]
+    return errors

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batch_scan.cli import main
+from batch_scan.doctor import Check, examine_place
+from batch_scan.jobfile import load_job
+from batch_scan.media.program import FFMPEG_VARIABLE
+from batch_scan.totals import Exit
+from tests.servers.safecomms import DEFAULT_KEY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from tests.servers.safecomms import SafeCommsServer
+
+
+async def checks_of(directory: Path, text: str) -> dict[str, Check]:
+    job = directory / "job.toml"
+    job.write_text(f'[source]\nuri = "x"\n{text}', encoding="utf-8")
+    return {check.what: check for check in await examine_place(load_job(str(job), None, None, {}).job)}
+
+
+def asking(server: SafeCommsServer) -> str:
+    return f'[endpoints.safecomms]\nbase_url = "{server.url}"\n'
+
+
+async def test_the_embedded_engine_needs_nothing_that_is_not_here(tmp_path: Path) -> None:
+    checks = await checks_of(tmp_path, "[endpoints.local]\n")
+    assert [check.what for check in checks.values() if not check.good] == []
+    assert {"batch-scan", "Python", "SQLite", "ffmpeg", "decoders", "local", "transcribe.local"} <= set(checks)
+    assert checks["local"].found.startswith("reachable")
+
+
+async def test_a_service_that_answers_is_reachable_and_says_what_is_left(
+    tmp_path: Path, safecomms_server: SafeCommsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAFECOMMS_API_KEY", DEFAULT_KEY)
+    checks = await checks_of(tmp_path, asking(safecomms_server))
+    assert checks["safecomms api_key"].found == "present in environment variable SAFECOMMS_API_KEY"
+    assert checks["safecomms"].good
+    assert checks["safecomms"].found.startswith("reachable, ")
+    assert "requests a minute" in checks["safecomms"].found
+    assert not any(DEFAULT_KEY in check.found for check in checks.values())
+
+
+async def test_a_missing_key_is_a_problem_and_not_an_error(tmp_path: Path, safecomms_server: SafeCommsServer) -> None:
+    checks = await checks_of(tmp_path, asking(safecomms_server))
+    assert not checks["safecomms api_key"].good
+    assert "SAFECOMMS_API_KEY is empty or not set" in checks["safecomms api_key"].found
+    assert not checks["safecomms"].good
+    assert safecomms_server.requests == []
+
+
+async def test_a_key_that_is_refused_is_a_problem_and_is_not_shown(
+    tmp_path: Path, safecomms_server: SafeCommsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAFECOMMS_API_KEY", "sk-wrong-4711")
+    checks = await checks_of(tmp_path, asking(safecomms_server))
+    assert not checks["safecomms"].good
+    assert checks["safecomms"].found.startswith("refused: ")
+    assert not any("sk-wrong-4711" in check.found for check in checks.values())
+
+
+async def test_an_ffmpeg_that_does_not_start_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FFMPEG_VARIABLE, str(tmp_path / "none"))
+    checks = await checks_of(tmp_path, "[endpoints.local]\n")
+    assert not checks["ffmpeg"].good
+    assert FFMPEG_VARIABLE in checks["ffmpeg"].found
+
+
+def test_the_command_marks_problems_and_ends_with_usage(
+    tmp_path: Path, safecomms_server: SafeCommsServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "job.toml").write_text(f'[source]\nuri = "x"\n{asking(safecomms_server)}')
+    assert main(["doctor", str(tmp_path / "job.toml")]) == Exit.USAGE
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines if line.startswith("PROBLEM")] == [
+        "PROBLEM safecomms api_key",
+        "PROBLEM safecomms",
+    ]
+    assert all(line.startswith(("ok      ", "PROBLEM ")) for line in lines)

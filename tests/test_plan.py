@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_scan.endpoint.config import LimitTable, ServiceConfig
+from batch_scan.endpoint.interface import BatchLimits, Needs
+from batch_scan.model import (
+    Coverage,
+    FileResult,
+    FileRow,
+    Item,
+    MediaInfo,
+    Medium,
+    Outcome,
+    Reason,
+    RequestId,
+    RequestRecord,
+    Status,
+    Verdict,
+)
+from batch_scan.pace.retry import RetryPolicy
+from batch_scan.plan import PlanOutcome, Quoter, ServiceQuote
+from batch_scan.plan_text import plan_dict, plan_text
+from tests.asking_kit import ToyEndpoint, desk_of, ledger_in, sample_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from batch_scan.ledger import Ledger
+
+
+def quoter_of(ledger: Ledger, service: ToyEndpoint) -> Quoter:
+    desk = desk_of(ledger, service)
+    return Quoter(service.name, service, desk.asker._meters, RetryPolicy.of(service.config.limit), desk.gate)
+
+
+def record(endpoint: str, tokens: int, *, cached: bool = False, error: str = "") -> RequestRecord:
+    return RequestRecord(
+        RequestId("r"),
+        endpoint,
+        "judge",
+        Medium.FRAME,
+        0,
+        0,
+        1,
+        Outcome.ANSWERED if cached else Outcome.NOT_SENT,
+        cached=cached,
+        tokens_estimated=tokens,
+        error=error,
+    )
+
+
+def result(
+    status: Status = Status.COMPLETE,
+    reason: Reason | None = None,
+    duplicate_of: str = "",
+    requests: tuple[RequestRecord, ...] = (),
+) -> FileResult:
+    row = FileRow(
+        Item(0, "/a", "0:/a", "/a"),
+        Verdict.UNKNOWN,
+        status,
+        reason,
+        media=MediaInfo("mp3", 1800.0) if status is Status.COMPLETE else None,
+        coverage=Coverage(frames_planned=10, frames_extracted=10, frames_deduplicated=4),
+        duplicate_of=duplicate_of,
+    )
+    return FileResult(row, requests=requests)
+
+
+def plan() -> PlanOutcome:
+    outcome = PlanOutcome(
+        services={
+            "safecomms": ServiceQuote(requests_per_minute=30, token_price=0.01),
+            "local": ServiceQuote(),
+        }
+    )
+    sent = (record("safecomms", 20), record("safecomms", 8), record("safecomms", 0, cached=True), record("local", 0))
+    outcome.add(result(requests=sent))
+    outcome.add(result(duplicate_of="/a"))
+    outcome.add(result(Status.FAILED, Reason.NOT_MEDIA))
+    return outcome
+
+
+# ------------------------------------------------------------------------------------------------------------ quoting
+
+
+async def test_each_content_is_quoted_once_and_nothing_is_sent(tmp_path: Path) -> None:
+    service = ToyEndpoint()
+    async with ledger_in(tmp_path) as ledger:
+        quoter = quoter_of(ledger, service)
+        first = await quoter.ask([sample_of("a", 1), sample_of("b", 2)])
+        second = await quoter.ask([sample_of("b", 3), sample_of("c", 4)])
+    assert service.submitted == []
+    assert [sum(one.tokens_estimated for one in asked.records) for asked in (first, second)] == [4, 2]
+    assert [len(asked.answered) for asked in (first, second)] == [2, 2]
+    assert [one.outcome for one in first.records] == [Outcome.NOT_SENT]
+
+
+async def test_the_same_content_twice_in_one_batch_is_quoted_once(tmp_path: Path) -> None:
+    async with ledger_in(tmp_path) as ledger:
+        asked = await quoter_of(ledger, ToyEndpoint()).ask([sample_of("a", 1), sample_of("b", 2), sample_of("a", 3)])
+    assert [one.tokens_estimated for one in asked.records] == [4]
+    assert len(asked.answered) == 3
+
+
+async def test_what_is_remembered_costs_nothing(tmp_path: Path) -> None:
+    service = ToyEndpoint()
+    async with ledger_in(tmp_path) as ledger:
+        await desk_of(ledger, service).asker.ask([sample_of("a")])
+        asked = await quoter_of(ledger, service).ask([sample_of("a", 5), sample_of("b", 6)])
+    assert [(one.cached, one.tokens_estimated) for one in asked.records] == [(True, 0), (False, 2)]
+
+
+async def test_a_plan_counts_what_the_scan_would_send(tmp_path: Path) -> None:
+    needs = Needs(frame=BatchLimits(samples=2, sample_bytes=4))
+    config = ServiceConfig(limit=LimitTable(requests_per_minute=60))
+    words = [["a", "b"], ["b", "c"], ["toolarge"], ["c", "c"], ["d", "d"]]
+    batches = [[sample_of(word, at) for at, word in enumerate(batch)] for batch in words]
+    outcome = PlanOutcome(services={"toy": ServiceQuote()})
+    service = ToyEndpoint(needs=needs, config=config)
+    async with ledger_in(tmp_path) as ledger:
+        quoter, asker = quoter_of(ledger, service), desk_of(ledger, service).asker
+        for batch in batches:
+            outcome.add(result(requests=(await quoter.ask(batch)).records))
+        for batch in batches:
+            await asker.ask(batch)
+    quote = outcome.services["toy"]
+    assert (quote.requests, quote.tokens) == (len(service.submitted), 2 * asker.delivery.charged_tokens)
+
+
+# ------------------------------------------------------------------------------------------------------------- counts
+
+
+def test_a_plan_adds_up() -> None:
+    outcome = plan()
+    assert (outcome.files, outcome.to_scan, outcome.duplicates) == (3, 1, 1)
+    assert (outcome.media_s, outcome.frames, outcome.frames_deduplicated, outcome.tokens) == (1800, 6, 4, 28)
+    quote = outcome.services["safecomms"]
+    assert (quote.requests, quote.cached_requests, quote.tokens) == (2, 1, 28)
+    assert quote.time_s == 4.0
+    assert quote.cost == pytest.approx(0.28)
+    assert (outcome.services["local"].time_s, outcome.services["local"].cost) == (None, None)
+    assert outcome.not_examined == {Reason.NOT_MEDIA: 1}
+
+
+def test_a_plan_reads_as_text() -> None:
+    assert plan_text(plan()).splitlines() == [
+        "files          3 (1 to scan, 1 with the content of another)",
+        "media          0.50 hours",
+        "frames         6 to judge, 4 share the answer of a near-twin",
+        "local          1 requests, 0 tokens",
+        "safecomms      2 requests, 1 answered already, 28 tokens, cost 0.28, 4.0 s at 30 requests a minute",
+        "not examined   1 files: not_media",
+        "nothing was sent; words are counted only once they have been transcribed",
+    ]
+
+
+def test_a_plan_is_values_for_a_program() -> None:
+    assert plan_dict(plan()) == {
+        "items": 3,
+        "to_scan": 1,
+        "duplicates": 1,
+        "media_hours": 0.5,
+        "frames": 6,
+        "requests": 3,
+        "cached_requests": 1,
+        "tokens": 28,
+        "services": {
+            "local": {"requests": 1, "cached_requests": 0, "tokens": 0, "cost": None, "time_s": None},
+            "safecomms": {
+                "requests": 2,
+                "cached_requests": 1,
+                "tokens": 28,
+                "cost": pytest.approx(0.28),
+                "time_s": 4.0,
+            },
+        },
+        "not_examined": {"not_media": 1},
+    }
