@@ -1,0 +1,367 @@
+"""Runs a scan on this machine: opens everything, goes through the source, writes the report, closes everything.
+
+The order of opening is the order of promises: nothing is written before the job, the source, the place of the report
+and the secrets are known to be good; nothing is sent before the ledger is held; nothing is spent before every service
+has answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from batch_scan import __version__
+from batch_scan.delivery import Gate, Meters
+from batch_scan.duration import format_duration
+from batch_scan.engine.arrears import unreported
+from batch_scan.engine.services import Services, build_services, check_secrets, make_askers, open_askers
+from batch_scan.errors import EndpointError, UsageError
+from batch_scan.evidence import Evidence
+from batch_scan.ledger import Ledger, RunStart
+from batch_scan.media.program import ffmpeg_version
+from batch_scan.media.reader import MediaReader
+from batch_scan.model import Reason, RunId, RunRow, Shortfall
+from batch_scan.pace.budget import LocalBudget
+from batch_scan.pace.clock import SystemClock
+from batch_scan.pace.limiter import LocalLimiter
+from batch_scan.report.evidence import EvidenceStore
+from batch_scan.report.layout import new_run_id
+from batch_scan.report.place import check_report_place
+from batch_scan.report.published import identify_by_row, identify_by_uri
+from batch_scan.report.writer import ReportWriter
+from batch_scan.scan import Scan, Scope
+from batch_scan.scratch import scratch_of
+from batch_scan.source.open import open_source
+from batch_scan.source.options import SourceOptions
+from batch_scan.totals import Exit, add_cost, add_row, exit_of_rows, worst
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from batch_scan.ask import Asker
+    from batch_scan.endpoint.interface import Quota
+    from batch_scan.job import Job
+    from batch_scan.ledger import InDoubt
+    from batch_scan.model import FileResult, Item
+    from batch_scan.report.published import Published
+    from batch_scan.source.interface import Source
+
+_log = logging.getLogger(__name__)
+
+ENGINE = "local"
+_GRACE_S = 5.0  # an interrupted run waits this long for answers that are on their way, and are paid for
+_FLUSH_CHECK_S = 5.0
+
+
+class Observer(Protocol):
+    """Who is told how a run goes: a progress bar, or nobody."""
+
+    def started(self, run: RunRow, total: int | None) -> None:
+        """A run begins, or goes on, over so many entries (None where their number is not known)."""
+
+    def result(self, result: FileResult) -> None:
+        """One more entry has its row."""
+
+    def finished(self) -> None:
+        """No more results come."""
+
+
+@dataclass(slots=True)
+class RunOutcome:
+    """How a run ended."""
+
+    run: RunRow
+    exit: Exit
+    remarks: list[str] = field(default_factory=list)
+    """What an operator should know beyond the numbers, one sentence each."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The run's row as it grows, and why rows are not complete."""
+
+    run: RunRow
+    reasons: set[Reason] = field(default_factory=set)
+
+    def add(self, result: FileResult) -> None:
+        totals, cost = add_row(self.run.totals, result.row), add_cost(self.run.cost, result.row)
+        self.run = replace(self.run, totals=totals, cost=cost)
+        if result.row.reason is not None:
+            self.reasons.add(result.row.reason)
+
+
+def source_of(job: Job, scratch: Path | None = None) -> Source:
+    """Open the job's source. Raises UsageError."""
+    table = job.source
+    own = (Path(job.report.uri), job.state_dir)
+    options = SourceOptions(
+        include=table.include,
+        exclude=table.exclude,
+        root=table.root,
+        allow_hosts=table.allow_hosts,
+        max_file_bytes=table.max_file_bytes,
+        fetch_timeout_s=table.fetch_timeout_s,
+        scratch=scratch,
+        skip_directories=own,
+    )
+    return open_source(table.uri, options)
+
+
+def workers_of(job: Job) -> int:
+    """Return the number of decoder processes: what the job says, else one per core this process may use."""
+    return job.run.workers or len(os.sched_getaffinity(0))
+
+
+def files_at_once(job: Job) -> int:
+    """Return how many files are open: enough that decoders never wait while others wait for their answers."""
+    return 2 * workers_of(job) + 2
+
+
+async def run_scan(job: Job, observer: Observer, stop: asyncio.Event) -> RunOutcome:
+    """Scan a source to its end, or until `stop` is set or the time limit has passed.
+
+    Raises UsageError, LockedError (nothing was scanned), BatchScanError (ledger or report cannot be written).
+    """
+    root = _report_root(job)
+    source = source_of(job)
+    check_report_place(root)
+    services = build_services(job)
+    check_secrets(services)
+    ffmpeg_version()  # that it starts is known before anything is written
+    async with Ledger.open(job.state_dir, wait_s=job.state.wait) as ledger:
+        with scratch_of(job.state_dir):
+            return await _run_with_ledger(job, root, source, services, ledger, observer, stop)
+
+
+def _report_root(job: Job) -> Path:
+    if "://" in job.report.uri:
+        raise UsageError(
+            f"[report] uri: {job.report.uri}: the report goes to a local directory; copy it to a bucket afterwards"
+        )
+    return Path(job.report.uri)
+
+
+async def _run_with_ledger(  # noqa: PLR0917
+    job: Job, root: Path, source: Source, services: Services, ledger: Ledger, observer: Observer, stop: asyncio.Event
+) -> RunOutcome:
+    run, in_doubt = _begin(job, root, source, services, ledger)
+    gate = Gate()
+    meters = _meters(job, services, ledger, run.run_id)
+    askers = make_askers(services, meters, gate)
+    quotas: dict[str, Quota] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        for service in services.by_name.values():
+            stack.push_async_callback(service.close)
+        try:
+            quotas = await open_askers(services, askers)
+        except EndpointError as error:
+            return RunOutcome(run, Exit.ENDPOINT_REFUSED, [f"nothing was scanned: {error.detail}"])
+        await ledger.begin_run(_start(run, root))
+        writer = ReportWriter(root, run)
+        published = writer.published(identify_by_row if source.sha256 else identify_by_uri)
+        meters.unreported.update(unreported(ledger, root, run.run_id))
+        progress = _Progress(replace(run, totals=published.totals, cost=published.cost))
+        observer.started(progress.run, source.total())
+        reader = await stack.enter_async_context(MediaReader(workers_of(job), job.limits.media))
+        evidence = Evidence(EvidenceStore(root) if job.report.evidence else None)
+        scope = Scope(
+            run_id=run.run_id,
+            job=job,
+            source=source,
+            reader=reader,
+            takers=services.takers(askers),
+            ledger=ledger,
+            gate=gate,
+            evidence=evidence,
+            already_done=_already_done(published),
+        )
+        scan = Scan(scope)
+        try:
+            async with _time_limit(job, gate):
+                interrupted = await _consume(scan, job, writer, ledger, progress, observer, stop)
+        finally:
+            observer.finished()
+            lost = sum(await asyncio.gather(*(asker.delivery.drain(_GRACE_S) for asker in askers.values())))
+        outcome = _outcome(job, progress, scan, askers)
+        outcome.remarks += _doubts(in_doubt, lost, askers)
+        await _close_run(outcome, writer, ledger, interrupted=interrupted)
+        outcome.remarks += await _reconciliation(services, quotas, askers)
+    return outcome
+
+
+def _begin(job: Job, root: Path, source: Source, services: Services, ledger: Ledger) -> tuple[RunRow, InDoubt]:
+    """Return the run to go on with: the unfinished one of the same command, else a new one."""
+    fingerprint = job.fingerprint
+    before = ledger.unfinished_run(fingerprint, source.uri, source.sha256, str(root))
+    now = datetime.now(UTC)
+    run = RunRow(
+        run_id=RunId(before.run_id) if before is not None else new_run_id(now),
+        job=job.name,
+        job_fingerprint=fingerprint,
+        source=source.uri,
+        source_sha256=source.sha256,
+        tool_version=__version__,
+        ffmpeg_version=ffmpeg_version(),
+        engine=ENGINE,
+        endpoints=services.names,
+        started_at=before.started_at if before is not None else now,
+    )
+    if before is not None:
+        _log.info("continuing the unfinished run %s", run.run_id)
+    return run, ledger.in_doubt(run.run_id)
+
+
+def _start(run: RunRow, root: Path) -> RunStart:
+    return RunStart(
+        run_id=run.run_id,
+        job_fingerprint=run.job_fingerprint,
+        source=run.source,
+        source_sha256=run.source_sha256,
+        report=str(root),
+        started_at=run.started_at,
+    )
+
+
+def _meters(job: Job, services: Services, ledger: Ledger, run_id: RunId) -> Meters:
+    clock = SystemClock()
+    configs = services.configs
+    limiter = LocalLimiter({name: config.limit for name, config in configs.items()}, clock)
+    budgets = {name: config.budget for name, config in configs.items()}
+    return Meters(run_id, ledger, limiter, LocalBudget(job.budget, budgets, ledger.spent(run_id)), clock)
+
+
+def _already_done(published: Published) -> Callable[[Item], bool]:
+    if not len(published):
+        return lambda _item: False
+    return lambda item: item.identity in published
+
+
+async def _consume(  # noqa: PLR0917
+    scan: Scan,
+    job: Job,
+    writer: ReportWriter,
+    ledger: Ledger,
+    progress: _Progress,
+    observer: Observer,
+    stop: asyncio.Event,
+) -> bool:
+    """Write results as they come; return True where `stop` ended it early."""
+
+    async def write_all() -> None:
+        async for result in scan.results(files_at_once(job)):
+            writer.add(result)
+            progress.add(result)
+            observer.result(result)
+
+    async def write_by_age() -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_CHECK_S)
+            await ledger.flush()
+            writer.flush_if_due()
+
+    writing, flushing = asyncio.create_task(write_all()), asyncio.create_task(write_by_age())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({writing, flushing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if flushing.done():
+            flushing.result()
+        if writing.done():
+            writing.result()
+            return False
+        return True
+    finally:
+        for task in (writing, flushing, stopping):
+            task.cancel()
+        await asyncio.gather(writing, flushing, stopping, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _time_limit(job: Job, gate: Gate) -> AsyncIterator[None]:
+    limit_s = job.run.max_time
+    if limit_s is None:
+        yield
+        return
+
+    def shut() -> None:
+        gate.shut = Shortfall(Reason.TIME_LIMIT, f"the time limit of {format_duration(limit_s)} had passed")
+
+    handle = asyncio.get_running_loop().call_later(limit_s, shut)
+    try:
+        yield
+    finally:
+        handle.cancel()
+
+
+def _outcome(job: Job, progress: _Progress, scan: Scan, askers: Mapping[str, Asker]) -> RunOutcome:
+    codes = [exit_of_rows(progress.run.totals, job.run.fail_on)]
+    remarks = []
+    for asker in askers.values():
+        if asker.delivery.stopped is not None:
+            codes.append(Exit.ENDPOINT_REFUSED)
+            remarks.append(f"{asker.name} was stopped: {asker.delivery.stopped.detail}")
+        if asker.delivery.broke is not None:
+            codes.append(Exit.BUDGET)
+            remarks.append(
+                f"{asker.delivery.broke.detail}; raise the budget and run the same command again for the rest"
+            )
+    if Reason.TIME_LIMIT in progress.reasons:
+        codes.append(Exit.TIME_LIMIT)
+        remarks.append("the time limit was reached; run the same command again for the rest")
+    if scan.internal_errors:
+        codes.append(Exit.INTERNAL)
+    return RunOutcome(progress.run, worst(codes), remarks)
+
+
+def _doubts(in_doubt: InDoubt, lost: int, askers: Mapping[str, Asker]) -> list[str]:
+    remarks = []
+    if in_doubt.requests:
+        remarks.append(
+            f"{in_doubt.requests} requests were in flight when this run was killed before; they were asked again and "
+            f"may have been charged twice ({in_doubt.tokens} tokens at most)"
+        )
+    if lost:
+        remarks.append(
+            f"{lost} requests were in flight at the stop; they may have been charged and will be asked again"
+        )
+    doubtful = sum(asker.possibly_charged_tokens for asker in askers.values())
+    if doubtful:
+        remarks.append(f"failed requests may have been charged although no answer came: {doubtful} tokens at most")
+    return remarks
+
+
+async def _close_run(outcome: RunOutcome, writer: ReportWriter, ledger: Ledger, *, interrupted: bool) -> None:
+    """Publish what waits. An interrupted run stays unfinished: the same command goes on with it."""
+    await ledger.flush()
+    if interrupted:
+        writer.finish(outcome.run)
+        return
+    finished_at = datetime.now(UTC)
+    outcome.run = replace(outcome.run, finished_at=finished_at, exit_code=int(outcome.exit))
+    writer.finish(outcome.run)
+    await ledger.finish_run(outcome.run.run_id, int(outcome.exit), finished_at)
+
+
+async def _reconciliation(services: Services, quotas: Mapping[str, Quota], askers: Mapping[str, Asker]) -> list[str]:
+    """Close every service, and compare what was counted with what it says was used since the start."""
+    remarks = []
+    for name, service in services.by_name.items():
+        before, after = quotas.get(name), await service.close()
+        if before is None or after is None or before.tokens_used is None or after.tokens_used is None:
+            continue
+        used, counted = after.tokens_used - before.tokens_used, askers[name].delivery.charged_tokens
+        if used == counted == 0:
+            continue
+        if used == counted:
+            remarks.append(f"{name} confirms the {counted} tokens that were counted")
+        else:
+            remarks.append(
+                f"{name} says that {used} tokens were used since the start, {counted} were counted here: "
+                "another user of the same key, or requests that failed and were charged all the same"
+            )
+    return remarks

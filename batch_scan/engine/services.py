@@ -1,0 +1,133 @@
+"""Builds the services that a job names, and says who takes which samples."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch_scan.ask import Asker
+from batch_scan.endpoint.registry import build as build_endpoint
+from batch_scan.errors import EndpointError, UsageError
+from batch_scan.examine import Takers
+from batch_scan.model import Reason, Shortfall
+from batch_scan.pace.retry import RetryPolicy
+from batch_scan.secret import secrets_of
+from batch_scan.transcribe.registry import build as build_transcriber
+from batch_scan.untrusted import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_scan.delivery import Gate, Meters
+    from batch_scan.endpoint.config import ServiceConfig
+    from batch_scan.endpoint.interface import Endpoint, Quota
+    from batch_scan.job import Job
+    from batch_scan.transcribe.interface import Transcriber
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The endpoints of a job, and its transcriber where one of them judges words."""
+
+    endpoints: tuple[Endpoint, ...]
+    transcriber: Transcriber | None
+
+    @property
+    def by_name(self) -> Mapping[str, Endpoint | Transcriber]:
+        """Every service by its word in the report; an endpoint and a transcriber may share their own."""
+        named: dict[str, Endpoint | Transcriber] = {endpoint.name: endpoint for endpoint in self.endpoints}
+        return named if self.transcriber is None else named | {self._transcriber_name: self.transcriber}
+
+    @property
+    def _transcriber_name(self) -> str:
+        return f"transcribe.{self.transcriber.name}" if self.transcriber is not None else ""
+
+    @property
+    def configs(self) -> Mapping[str, ServiceConfig]:
+        """The table of each service, by name."""
+        return {name: service.config for name, service in self.by_name.items()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The endpoints' names, in order."""
+        return tuple(sorted(endpoint.name for endpoint in self.endpoints))
+
+    def takers(self, askers: Mapping[str, Asker]) -> Takers:
+        """Say who takes which samples."""
+        return Takers(
+            frames=tuple(askers[one.name] for one in self.endpoints if one.needs.frame is not None),
+            audio=tuple(askers[one.name] for one in self.endpoints if one.needs.audio is not None),
+            utterances=tuple(askers[one.name] for one in self.endpoints if one.needs.utterance is not None),
+            transcriber=askers[self._transcriber_name] if self.transcriber is not None else None,
+        )
+
+
+def build_services(job: Job) -> Services:
+    """Build what the job names. Reads no secrets, sends nothing. Raises UsageError."""
+    endpoints = tuple(build_endpoint(name, config) for name, config in job.endpoints.items())
+    for endpoint in endpoints:
+        _check_useful(endpoint, job)
+    words = job.extract.audio and any(endpoint.needs.utterance is not None for endpoint in endpoints)
+    name = job.transcribe.engine
+    return Services(endpoints, build_transcriber(name, job.transcribe.config) if words else None)
+
+
+def check_secrets(services: Services) -> None:
+    """Read every secret that the services' tables refer to, to know early that it is there. Raises SecretError.
+
+    Commands are left out: what they print may be good for one time only.
+    """
+    for config in services.configs.values():
+        for _, secret in secrets_of(config):
+            if secret.command is None:
+                secret.resolve()
+
+
+def _check_useful(endpoint: Endpoint, job: Job) -> None:
+    needs = endpoint.needs
+    pictures = job.extract.video and needs.frame is not None
+    sound = job.extract.audio and (needs.audio is not None or needs.utterance is not None)
+    if not pictures and not sound:
+        raise UsageError(
+            f"[endpoints.{endpoint.name}] would get nothing to judge: its samples and [extract] audio/video "
+            "exclude each other"
+        )
+
+
+async def open_askers(services: Services, askers: Mapping[str, Asker]) -> dict[str, Quota]:
+    """Open every service; one that refuses for good is stopped, and the others go on.
+
+    Raises UsageError for what the user must mend, EndpointError where no endpoint is left.
+    """
+    quotas = {}
+    refused: EndpointError | None = None
+    for name, asker in askers.items():
+        try:
+            quotas[name] = await asker.open()
+            _tell(name, quotas[name])
+        except EndpointError as error:
+            refused = error
+            detail = f"not asked: {name} refused at the start: {clean_text(error.detail)}"
+            asker.delivery.stop(Shortfall(Reason.ENDPOINT_STOPPED, detail))
+            _log.warning("%s refused at the start and is not asked: %s", name, clean_text(error.detail))
+    if refused is not None and all(askers[name].delivery.stopped for name in services.names):
+        raise refused
+    return quotas
+
+
+def _tell(name: str, quota: Quota) -> None:
+    if quota.tokens_remaining is not None:
+        _log.info("%s: %s tokens left", name, f"{quota.tokens_remaining:,}")
+    if quota.note:
+        _log.info("%s: %s", name, clean_text(quota.note))
+
+
+def make_askers(services: Services, meters: Meters, gate: Gate) -> dict[str, Asker]:
+    """Make one asker per service, by name."""
+    return {
+        name: Asker(name, service, meters, RetryPolicy.of(service.config.limit), gate)
+        for name, service in services.by_name.items()
+    }

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_scan.endpoint.interface import Quota
+from batch_scan.engine import one_machine
+from batch_scan.engine.one_machine import files_at_once, run_scan, source_of, workers_of
+from batch_scan.engine.services import Services
+from batch_scan.errors import UsageError
+from batch_scan.jobfile import load_job
+from batch_scan.ledger import InDoubt
+from batch_scan.model import Reason, RunRow, RunTotals, Shortfall
+from batch_scan.totals import Exit
+from tests.asking_kit import ToyEndpoint, desk_of, ledger_in, sample_of
+from tests.report.made import plain, run
+
+if TYPE_CHECKING:
+    from batch_scan.ask import Asker
+    from batch_scan.job import Job
+    from batch_scan.model import FileResult
+
+LOCAL = {("endpoints",): ["local"], ("run", "workers"): 1}
+
+
+class Watcher:
+    """Writes down what an observer is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def started(self, run: RunRow, total: int | None) -> None:
+        self.told.append(f"started at {run.totals.items}")
+
+    def result(self, result: FileResult) -> None:
+        self.told.append(Path(result.row.item.uri).name)
+
+    def finished(self) -> None:
+        self.told.append("finished")
+
+
+def job_over(source: Path, flags: dict[tuple[str, ...], object] | None = None) -> Job:
+    values = {**LOCAL, ("report", "uri"): str(source.parent / "reports"), **(flags or {})}
+    return load_job(str(source), None, values, {}).job
+
+
+def manifest(directory: Path, count: int) -> Path:
+    path = directory / "m.csv"
+    path.write_text("uri\n" + "".join(f"gone{index}.mp4\n" for index in range(count)))
+    return path
+
+
+class _Scan:
+    """What `_outcome` looks at of a scan."""
+
+    def __init__(self, internal_errors: int = 0) -> None:
+        self.internal_errors = internal_errors
+
+
+def progress_of(*reasons: Reason, totals: RunTotals | None = None) -> one_machine._Progress:
+    return one_machine._Progress(run(totals=totals or RunTotals(items=1, keep=1, complete=1)), set(reasons))
+
+
+# ------------------------------------------------------------------------------------------------------ codes, remarks
+
+
+async def asker_in(directory: Path, stopped: str = "", broke: str = "", doubtful: int = 0) -> Asker:
+    async with ledger_in(directory) as ledger:
+        asker = desk_of(ledger, ToyEndpoint()).asker
+    if stopped:
+        asker.delivery.stop(Shortfall(Reason.ENDPOINT_STOPPED, stopped))
+    if broke:
+        asker.delivery.broke = Shortfall(Reason.BUDGET, broke)
+    asker.possibly_charged_tokens = doubtful
+    return asker
+
+
+@pytest.mark.parametrize(
+    ("happened", "code", "words"),
+    [
+        (("", "", (), 0), Exit.CLEAN, []),
+        (("", "no tokens", (), 0), Exit.BUDGET, ["no tokens; raise the budget"]),
+        (("", "no tokens", (Reason.TIME_LIMIT,), 0), Exit.TIME_LIMIT, ["no tokens", "the time limit was reached"]),
+        (("no key", "no tokens", (), 0), Exit.ENDPOINT_REFUSED, ["toy was stopped: no key", "no tokens"]),
+        (("no key", "", (), 1), Exit.INTERNAL, ["no key"]),
+    ],
+)
+async def test_what_happened_comes_to_a_code_and_remarks(
+    tmp_path: Path, happened: tuple[str, str, tuple[Reason, ...], int], code: Exit, words: list[str]
+) -> None:
+    stopped, broke, reasons, internal = happened
+    asker = await asker_in(tmp_path, stopped, broke)
+    job = job_over(tmp_path)
+    outcome = one_machine._outcome(job, progress_of(*reasons), _Scan(internal), {"toy": asker})  # type: ignore[arg-type]
+    assert outcome.exit is code
+    assert len(outcome.remarks) == len(words)
+    assert all(word in remark for word, remark in zip(words, outcome.remarks, strict=True))
+
+
+async def test_rows_alone_come_to_their_code(tmp_path: Path) -> None:
+    totals = RunTotals(items=2, remove=1, unknown=1, complete=1, partial=1)
+    outcome = one_machine._outcome(job_over(tmp_path), progress_of(totals=totals), _Scan(), {})  # type: ignore[arg-type]
+    assert outcome.exit is Exit.INCOMPLETE
+
+
+async def test_what_may_have_been_charged_twice_is_told(tmp_path: Path) -> None:
+    asker = await asker_in(tmp_path, doubtful=12)
+    assert one_machine._doubts(InDoubt(0, 0), 0, {}) == []
+    told = one_machine._doubts(InDoubt(3, 60), 2, {"toy": asker})
+    assert [
+        any(word in remark for remark in told) for word in ("3 requests", "60 tokens", "2 requests", "12 tokens")
+    ] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "charged", "words"),
+    [
+        (Quota(tokens_used=10), Quota(tokens_used=15), 5, "confirms the 5 tokens"),
+        (Quota(tokens_used=10), Quota(tokens_used=17), 5, "7 tokens were used since the start, 5 were counted"),
+        (Quota(tokens_used=10), Quota(tokens_used=10), 0, ""),
+        (Quota(), Quota(tokens_used=10), 5, ""),
+        (Quota(tokens_used=10), None, 5, ""),
+        (None, Quota(tokens_used=10), 5, ""),
+    ],
+)
+async def test_the_vendors_count_is_compared_with_ours(
+    tmp_path: Path, before: Quota | None, after: Quota | None, charged: int, words: str
+) -> None:
+    service = ToyEndpoint()
+    service.quota_at_the_end = after
+    async with ledger_in(tmp_path) as ledger:
+        asker = desk_of(ledger, service).asker
+        if charged:
+            await asker.ask([sample_of(str(number)) for number in range(charged)])
+    quotas = {"toy": before} if before is not None else {}
+    remarks = await one_machine._reconciliation(Services((service,), None), quotas, {"toy": asker})
+    assert len(remarks) == bool(words)
+    assert all(words in remark for remark in remarks)
+
+
+def test_rows_are_counted_as_they_come() -> None:
+    progress = progress_of(totals=RunTotals())
+    for index in range(3):
+        progress.add(plain(index))
+    assert (progress.run.totals.items, progress.run.totals.keep, progress.reasons) == (3, 3, set())
+
+
+def test_workers_are_what_the_job_says_or_one_per_core(tmp_path: Path) -> None:
+    assert workers_of(job_over(tmp_path, {("run", "workers"): 3})) == 3
+    assert workers_of(job_over(tmp_path, {("run", "workers"): 0})) == len(os.sched_getaffinity(0))
+    assert files_at_once(job_over(tmp_path, {("run", "workers"): 3})) > 3
+
+
+def test_a_source_does_not_walk_into_its_own_report(tmp_path: Path) -> None:
+    for name in ("a.mp3", "reports/evidence/b.jpg", "reports/.state/c", "sub/d.mp3"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    job = job_over(tmp_path, {("report", "uri"): str(tmp_path / "reports")})
+    names = {Path(getattr(entry, "uri", "") or entry.item.uri).name for entry in source_of(job).entries()}  # type: ignore[union-attr]
+    assert names == {"a.mp3", "d.mp3"}
+
+
+# ---------------------------------------------------------------------------------------------------------- small runs
+
+
+async def test_a_run_tells_its_observer_and_finishes(tmp_path: Path) -> None:
+    watcher = Watcher()
+    outcome = await run_scan(job_over(manifest(tmp_path, 3)), watcher, asyncio.Event())
+    assert (watcher.told[0], watcher.told[-1], len(watcher.told)) == ("started at 0", "finished", 5)
+    assert (outcome.exit, outcome.run.exit_code, outcome.run.totals.failed) == (Exit.INCOMPLETE, 3, 3)
+    assert outcome.run.finished_at is not None
+    assert outcome.run.finished_at >= outcome.run.started_at
+
+
+async def test_a_finished_run_is_not_continued_and_an_unfinished_one_is(tmp_path: Path) -> None:
+    job = job_over(manifest(tmp_path, 3))
+    stop = asyncio.Event()
+    stop.set()
+    stopped = await run_scan(job, Watcher(), stop)
+    assert stopped.run.finished_at is None
+    watcher = Watcher()
+    continued = await run_scan(job, watcher, asyncio.Event())
+    assert continued.run.run_id == stopped.run.run_id
+    assert continued.run.totals.items == 3
+    assert watcher.told[0] == f"started at {stopped.run.totals.items}"
+    again = await run_scan(job, Watcher(), asyncio.Event())
+    assert again.run.run_id != continued.run.run_id
+    assert again.run.totals.items == 3
+
+
+async def test_once_the_time_limit_has_passed_the_rest_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "archive").mkdir()
+    for index in range(3):
+        (tmp_path / "archive" / f"{index}.mp3").write_bytes(b"x")
+    outcome = await run_scan(job_over(tmp_path / "archive", {("run", "max_time"): 0.0}), Watcher(), asyncio.Event())
+    assert outcome.run.totals.skipped + outcome.run.totals.failed == 3
+    assert outcome.exit in {Exit.TIME_LIMIT, Exit.INCOMPLETE}
+
+
+async def test_a_report_in_a_bucket_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    job = job_over(
+        manifest(tmp_path, 1), {("report", "uri"): "s3://bucket/reports", ("state", "dir"): str(tmp_path / "s")}
+    )
+    with pytest.raises(UsageError, match="local directory"):
+        await run_scan(job, Watcher(), asyncio.Event())
+    assert not (tmp_path / "s").exists()
