@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from dataclasses import asdict
@@ -17,14 +18,16 @@ from batch_scan.errors import BatchScanError, LockedError, UsageError
 from batch_scan.job import FailOn, LogFormat
 from batch_scan.jobfile import load_job
 from batch_scan.logs import set_up_logs
+from batch_scan.model import RunTotals
 from batch_scan.totals import Exit
 from batch_scan.untrusted import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
-    from batch_scan.engine.one_machine import RunOutcome
+    from batch_scan.engine.outcome import RunOutcome
     from batch_scan.jobfile import LoadedJob
+    from batch_scan.progress import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +43,9 @@ _FLAGS = {
     "log_format": ("run", "log_format"),
     "state": ("state", "dir"),
 }
+_SIGNAL_EXIT = {signal.SIGINT: int(Exit.INTERRUPTED), signal.SIGTERM: int(Exit.TERMINATED)}
+_told: list[bool] = []
+"""Whether this command has written its result line."""
 _COMMANDS = ("plan", "report", "doctor")
 _EPILOG = """commands:
   batch-scan SOURCE          scan; SOURCE is a manifest (.csv, .jsonl, .parquet), a directory or a job file (.toml)
@@ -62,8 +68,22 @@ def entry_point() -> None:
 def main(argv: Sequence[str]) -> int:
     """Run one command and return its exit code. Writes nothing but the result to standard output."""
     command = argv[0] if argv and argv[0] in _COMMANDS else "scan"
-    arguments = _parser(command).parse_args(argv[1:] if command != "scan" else argv)
+    _told.clear()
+    set_up_logs(LogFormat.TEXT)
+    try:
+        arguments = _parser(command).parse_args(argv[1:] if command != "scan" else argv)
+    except SystemExit as end:  # argparse has said what is wrong, or shown its help
+        if end.code and command == "scan":
+            _tell_failure(Exit.USAGE)
+        raise
     set_up_logs(LogFormat(arguments.log_format or LogFormat.TEXT))
+    code = _run(command, arguments)
+    if command == "scan" and not _told:
+        _tell_failure(code)
+    return code
+
+
+def _run(command: str, arguments: argparse.Namespace) -> int:
     try:
         return int(_RUN[command](arguments))
     except (UsageError, LockedError) as error:
@@ -94,9 +114,13 @@ def _scan(arguments: argparse.Namespace) -> int:
     set_up_logs(job.run.log_format)
     _log.info("endpoints: %s (%s)", ", ".join(job.endpoints), loaded.endpoints_because)
     progress = Progress(enabled=job.run.progress and not arguments.no_progress)
-    outcome = asyncio.run(_until_signal(lambda stop: run_scan(job, progress, stop)))
-    _tell(outcome, Path(job.report.uri))
-    return outcome.exit
+    place = show_path(job.report.uri)
+    outcome, caught = asyncio.run(_until_signal(lambda stop: run_scan(job, progress, stop), progress))
+    if outcome is None:
+        return caught
+    code = caught or outcome.exit
+    _tell(outcome, place, code)
+    return code
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -187,33 +211,52 @@ def _load(arguments: argparse.Namespace) -> LoadedJob:
 # -------------------------------------------------------------------------------------------------------------- output
 
 
-async def _until_signal(run: Any) -> RunOutcome:
-    """Run until the end or until SIGINT or SIGTERM; then the exit code is the signal's."""
+async def _until_signal(
+    run: Callable[[asyncio.Event], Coroutine[Any, Any, RunOutcome]], progress: Progress
+) -> tuple[RunOutcome | None, int]:
+    """Run until the end, or until SIGINT or SIGTERM; then return the signal's exit code too, 0 where none came.
+
+    A scan that has begun is told to stop and saves its state; one that still waits, for the lock of another run or
+    for a service to answer, has nothing to save and ends at once, without an outcome.
+    """
     stop = asyncio.Event()
     caught: list[signal.Signals] = []
+    scanning = asyncio.ensure_future(run(stop))
 
     def catch(number: signal.Signals) -> None:
-        _log.info("%s: finishing what is in flight; the same command goes on where this run stops", number.name)
         caught.append(number)
         stop.set()
+        if progress.begun:
+            _log.info("%s: finishing what is in flight; the same command goes on where this run stops", number.name)
+        else:
+            _log.info("%s: nothing was scanned yet", number.name)
+            scanning.cancel()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, catch, number)
-    outcome: RunOutcome = await run(stop)
-    if caught and outcome.run.finished_at is None:
-        outcome.exit = Exit.INTERRUPTED if caught[0] is signal.SIGINT else Exit.TERMINATED
-    return outcome
+    try:
+        outcome = await scanning
+    except asyncio.CancelledError:
+        return None, _SIGNAL_EXIT[caught[0]]
+    unfinished = outcome.run.finished_at is None
+    return outcome, _SIGNAL_EXIT[caught[0]] if caught and unfinished else 0
 
 
-def _tell(outcome: RunOutcome, report: Path) -> None:
+def _tell(outcome: RunOutcome, place: str, code: int) -> None:
     for remark in outcome.remarks:
         _log.info("%s", remark)
-    run = outcome.run
-    place = show_path(str(report))
     _log.info("%s", _summary_line(outcome))
     _log.info("report: %s (batch-scan report %s)", place, place)
-    _print_json({"run_id": run.run_id, **asdict(run.totals), "report": place, "exit_code": int(outcome.exit)})
+    _print_json(_result(outcome.run.totals, run_id=outcome.run.run_id, report=place, code=code))
+
+
+def _tell_failure(code: int) -> None:
+    _print_json(_result(RunTotals(), run_id=None, report=None, code=code))
+
+
+def _result(totals: RunTotals, *, run_id: str | None, report: str | None, code: int) -> dict[str, Any]:
+    return {"run_id": run_id, **asdict(totals), "report": report, "exit_code": int(code)}
 
 
 def _summary_line(outcome: RunOutcome) -> str:
@@ -225,5 +268,11 @@ def _summary_line(outcome: RunOutcome) -> str:
 
 
 def _print_json(values: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(values) + "\n")
-    sys.stdout.flush()
+    """Write the result line; where nobody listens any more, what was done stays done and keeps its exit code."""
+    _told.append(True)
+    try:
+        sys.stdout.write(json.dumps(values) + "\n")
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):
+        _log.warning("the result line could not be written to standard output")
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - or Python fails on leaving

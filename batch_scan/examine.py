@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from batch_scan.digest import digest_bytes
@@ -38,6 +38,8 @@ class Takers:
     audio: tuple[Asker, ...] = ()
     utterances: tuple[Asker, ...] = ()
     transcriber: Asker | None = None
+    skip_silence: bool = True
+    """False hands silence on as well."""
 
     @property
     def listeners(self) -> tuple[Asker, ...]:
@@ -52,14 +54,19 @@ class Takers:
     @property
     def specs(self) -> tuple[AudioSpec, ...]:
         """The forms in which sound is wanted, each once."""
-        return tuple(dict.fromkeys(spec for asker in self.listeners if (spec := asker.service.needs.audio) is not None))
+        return tuple(dict.fromkeys(filter(None, map(self.spec_of, self.listeners))))
+
+    def spec_of(self, asker: Asker) -> AudioSpec | None:
+        """The form in which one of them wants sound: with its silences, where the job says so."""
+        spec = asker.service.needs.audio
+        return spec if spec is None or self.skip_silence else replace(spec, skip_silence=False)
 
     def known(self, record: ExtractionRecord) -> bool:
         """Tell whether every sample of an earlier extraction has a remembered answer from everyone who takes it."""
         if not all(asker.knows(record.frames) for asker in self.frames):
             return False
         return all(
-            asker.knows(chunk.sample for chunk in record.chunks if chunk.spec == asker.service.needs.audio)
+            asker.knows(chunk.sample for chunk in record.chunks if chunk.spec == self.spec_of(asker))
             for asker in self.listeners
         )
 
@@ -157,7 +164,7 @@ class Examination:
                         raise AssertionError(f"not a sound event: {event!r}")
 
     def _listeners(self, spec: AudioSpec) -> list[Asker]:
-        return [asker for asker in self._takers.listeners if asker.service.needs.audio == spec]
+        return [asker for asker in self._takers.listeners if self._takers.spec_of(asker) == spec]
 
     # ------------------------------------------------------------------------------------------------------ asking
 

@@ -37,6 +37,13 @@ ENVIRONMENT = {
 }
 """Environment variable to place in the job; the flags set the same places."""
 
+_SHOWN: dict[tuple[str, ...], str] = {
+    ("source", "uri"): "SOURCE",
+    ("report", "uri"): "the report",
+    ("state", "dir"): "the state directory",
+}
+_NEVER_SHOWN = ("url", "uri", "key", "secret", "token")
+"""Ends of keys whose values may hold a password or be one."""
 _PATH_PLACES = {("report", "uri"), ("source", "uri"), ("state", "dir")}
 _SECRET_MEND = 'a secret stands by reference: { env = "NAME" }, { file = "path" } or { command = "…" }'  # noqa: S105 - words
 _TABLE_MEND = "this is a table: { key = value }"
@@ -104,11 +111,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _overlay(data: dict[str, Any], values: Mapping[tuple[str, ...], Any], origin: str) -> None:
     for place, given in values.items():
         value = given
+        if isinstance(value, str) and not value.strip():
+            raise UsageError(f"{origin} gives nothing for {_SHOWN.get(place, place[-1])}: name it, or leave it out")
         if place == ("endpoints",):
-            _keep_endpoints(data, value.split(",") if isinstance(value, str) else value)
+            _keep_endpoints(data, value.split(",") if isinstance(value, str) else value, origin)
             continue
         if place in _PATH_PLACES and "://" not in str(value):
-            value = str(Path(value).absolute())
+            value = str(Path(value).expanduser().absolute())
         table = data
         for name in place[:-1]:
             table = table.setdefault(name, {})
@@ -117,10 +126,12 @@ def _overlay(data: dict[str, Any], values: Mapping[tuple[str, ...], Any], origin
         table[place[-1]] = value
 
 
-def _keep_endpoints(data: dict[str, Any], names: Sequence[str]) -> None:
+def _keep_endpoints(data: dict[str, Any], names: Sequence[str], origin: str) -> None:
+    if not all(name.strip() for name in names):
+        raise UsageError(f"{origin} names an endpoint that has no name; there are: {', '.join(ENDPOINTS)}")
     tables = data.get("endpoints")
     tables = tables if isinstance(tables, dict) else {}
-    data["endpoints"] = {name.strip(): tables.get(name.strip(), {}) for name in names if name.strip()}
+    data["endpoints"] = {name.strip(): tables.get(name.strip(), {}) for name in names}
 
 
 def _choose_endpoints(data: dict[str, Any], environ: Mapping[str, str]) -> str:
@@ -181,7 +192,8 @@ def _message(model: type[BaseModel], parents: tuple[str, ...], problem: Any) -> 
     if problem["type"] == "model_type":  # not repeated: it may be a key that somebody wrote into the file
         return f"{place}: {_SECRET_MEND if problem['ctx']['class_name'] == SecretRef.__name__ else _TABLE_MEND}"
     text = problem["msg"].removeprefix("Value error, ")
-    shown = f" (it is {problem['input']!r})" if isinstance(problem["input"], str | int | float) else ""
+    tell = isinstance(problem["input"], str | int | float) and not key.endswith(_NEVER_SHOWN)
+    shown = f" (it is {problem['input']!r})" if tell else ""
     return f"{place}: {text}{shown}" if place else text
 
 

@@ -202,6 +202,15 @@ class Ledger:
             times = datetime.fromisoformat(sent_at), datetime.fromisoformat(answered_at)
             yield PaidRequest(RequestId(request_id), attempts, estimated, charged, latency_ms, *times)
 
+    def doubtful(self, run_id: str) -> int:
+        """Return the tokens that may have been charged in this run for requests whose answer was never kept."""
+        rows = self._query(
+            "SELECT coalesce(sum(tokens_doubtful + CASE state WHEN 'sending' THEN tokens_max ELSE 0 END), 0)"
+            " FROM requests WHERE run_id = ?",
+            (run_id,),
+        )
+        return int(rows[0][0])
+
     # ------------------------------------------------------------------------------------- what is known of files
 
     def known_file(self, uri: str, stat: Stat) -> str | None:

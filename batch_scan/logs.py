@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -46,7 +47,10 @@ class _Stderr(logging.Handler):
     """Writes around a progress bar instead of through it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        if sys.stderr is None:  # closed by whoever started us: nobody wants to know
+            return
+        with contextlib.suppress(OSError):  # nor can they be told where it is full
+            tqdm.write(self.format(record), file=sys.stderr)
 
 
 def set_up_logs(log_format: LogFormat) -> None:

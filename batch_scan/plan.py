@@ -169,7 +169,7 @@ async def plan_scan(job: Job, observer: Observer) -> PlanOutcome:
             name: Quoter(name, service, meters, RetryPolicy.of(service.config.limit), gate)
             for name, service in services.by_name.items()
         }
-        takers = services.takers(quoters)
+        takers = services.takers(quoters, skip_silence=job.extract.skip_silence)
         scope = Scope(_PLAN, job, source, reader, takers, memory, gate, Evidence(None), lambda _: False)
         async for result in Scan(scope).results(files_at_once(job)):
             outcome.add(result)

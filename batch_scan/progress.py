@@ -17,7 +17,9 @@ class Progress:
     """One line on standard error: files, media hours, requests, tokens, and the time left where the total is known."""
 
     def __init__(self, *, enabled: bool, unit: str = "file") -> None:
-        self._enabled = enabled and sys.stderr.isatty()
+        self.begun = False
+        """Whether the scan itself has begun."""
+        self._enabled = enabled and sys.stderr is not None and sys.stderr.isatty()
         self._unit = unit
         self._bar: tqdm[None] | None = None
         self._media_s = 0.0
@@ -26,6 +28,7 @@ class Progress:
 
     def started(self, run: RunRow, total: int | None) -> None:
         """See `Observer.started`."""
+        self.begun = True
         self._requests, self._tokens = run.totals.requests, run.totals.tokens_charged
         self._open(run.totals.items, total)
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from batch_scan.pace.clock import Clock
+
 SPEC = AudioSpec()
 UNREADABLE, BREAKS_ADAPTER = "not what it should be", "breaks the adapter"
 """Raw answers: one that `read` refuses, and one over which it stumbles."""
@@ -206,15 +208,22 @@ async def ledger_in(directory: Path) -> AsyncIterator[Ledger]:
         yield ledger
 
 
-def desk_of(ledger: Ledger, service: Endpoint | Transcriber, tokens: int | None = None, run_id: str = "run-1") -> Desk:
+def desk_of(
+    ledger: Ledger,
+    service: Endpoint | Transcriber,
+    tokens: int | None = None,
+    run_id: str = "run-1",
+    clock: Clock | None = None,
+) -> Desk:
     """Make an asker of a service, with a budget of so many tokens."""
-    clock, gate = SkippingClock(), Gate()
+    skipping, gate = SkippingClock(), Gate()
+    clock = clock or skipping
     name = service.name if isinstance(service, Endpoint) else f"transcribe.{service.name}"
     limiter = LocalLimiter({name: service.config.limit}, clock)
     budget = LocalBudget(BudgetTable(tokens=tokens), {})
     meters = Meters(RunId(run_id), ledger, limiter, budget, clock)
     asker = Asker(name, service, meters, RetryPolicy.of(service.config.limit), gate)
-    return Desk(asker, ledger, limiter, budget, clock, gate)
+    return Desk(asker, ledger, limiter, budget, skipping, gate)
 
 
 def sample_of(words: str, start_s: float = 0.0, medium: Medium = Medium.FRAME, length_s: float = 0.0) -> Sample:

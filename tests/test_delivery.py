@@ -9,6 +9,7 @@ from batch_scan.delivery import NotSentError, UnreadableError
 from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.errors import EndpointError, Failure, LedgerError
 from batch_scan.model import Reason, Request, RequestId, Shortfall
+from batch_scan.pace.clock import SystemClock
 from batch_scan.pace.interface import Feedback
 from tests.asking_kit import UNREADABLE, Desk, Hold, ToyEndpoint, desk_of, ledger_in, sample_of
 from tests.ledger_kit import rows_of
@@ -154,6 +155,30 @@ async def test_what_waits_for_its_turn_while_the_gate_shuts_is_not_sent(tmp_path
         assert (desk.in_flight, desk.reserved) == (0, 0)
         assert desk.asker.delivery.closed is desk.gate.shut
     assert len(service.submitted) == 1
+
+
+@pytest.mark.parametrize("how", ["gate", "stop"])
+async def test_who_waits_out_a_pause_learns_at_once_that_it_is_in_vain(tmp_path: Path, how: str) -> None:
+    service = ToyEndpoint()
+    async with ledger_in(tmp_path) as ledger:
+        desk = desk_of(ledger, service, clock=SystemClock())
+        slot = await desk.limiter.acquire(service.name, 0)
+        await desk.limiter.release(slot, Feedback.RATE_LIMITED, 600.0)
+        waiting = attempt(desk, "a")
+        resting = asyncio.create_task(desk.asker.delivery.rest(600.0))
+        await asyncio.sleep(0)
+        why = Shortfall(Reason.TIME_LIMIT, "in vain")
+        if how == "gate":
+            desk.gate.shut = why
+        else:
+            desk.asker.delivery.stop(why)
+        desk.gate.shut = why  # a second time wakes nobody twice
+        async with asyncio.timeout(10):
+            await resting
+            with pytest.raises(NotSentError, match="in vain"):
+                await waiting
+        assert (desk.in_flight, desk.reserved) == (0, 0)
+    assert service.submitted == []
 
 
 # ------------------------------------------------------------------------------------------------------ cancellation

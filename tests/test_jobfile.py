@@ -97,6 +97,9 @@ def test_naming_an_endpoint_keeps_its_table(tmp_path: Path) -> None:
         ("[run]\nmax_time = 'soon'\n", ["[run] max_time", "6h"]),
         ("[extract]\naudio = false\nvideo = false\n", ["nothing would be examined"]),
         ("not toml", ["not valid TOML", "line 1"]),
+        ("[run]\nlimit = true\n", ["[run] limit", "true and false belong to switches"]),
+        ("[run]\nmax_time = true\n", ["[run] max_time", "true and false belong to switches"]),
+        ('[report]\nuri = "a\\u0000b"\n', ["[report] uri", "NUL"]),
         ("[budget]\ntokens = -1\n", ["[budget] tokens"]),
     ],
 )
@@ -105,6 +108,39 @@ def test_a_bad_job_file_names_the_place_and_the_mend(tmp_path: Path, text: str, 
         load(tmp_path, text, {("source", "uri"): "x"})
     for word in words:
         assert word in str(caught.value)
+
+
+def test_what_may_be_a_secret_is_never_repeated(tmp_path: Path) -> None:
+    for text in ("api_key = 'sc-live-SECRET'", "base_url = 'https://me:SECRET@host.example'", "base_url = 'SECRET'"):
+        with pytest.raises(UsageError) as caught:
+            load(tmp_path, f'[source]\nuri = "x"\n[endpoints.safecomms]\n{text}\n')
+        assert "SECRET" not in str(caught.value)
+        assert "[endpoints.safecomms]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ"),
+    [
+        ({("endpoints",): [""]}, {}),
+        ({("endpoints",): ["safecomms", " "]}, {}),
+        ({("report", "uri"): ""}, {}),
+        ({}, {"BATCH_SCAN_ENDPOINT": " "}),
+        ({}, {"BATCH_SCAN_STATE": " "}),
+    ],
+)
+def test_nothing_is_never_taken_for_the_default(
+    tmp_path: Path, flags: dict[tuple[str, ...], Any], environ: dict[str, str]
+) -> None:
+    with pytest.raises(UsageError, match="name"):
+        load(tmp_path, '[source]\nuri = "x"\n[endpoints.local]\n', flags, **environ)
+    with pytest.raises(UsageError, match="SOURCE"):
+        load_job("", write(tmp_path, '[source]\nuri = "x"\n'), None, {})
+
+
+def test_a_home_directory_in_the_environment_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    job = load(tmp_path, '[source]\nuri = "x"\n', BATCH_SCAN_REPORT="~/reports")
+    assert job.report.uri == str(tmp_path / "reports")
 
 
 def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from batch_scan.digest import digest_bytes
 from batch_scan.engine.services import Services, make_askers
 from batch_scan.errors import FetchError, LedgerError, MediaError, UsageError
 from batch_scan.evidence import Evidence
@@ -48,6 +50,14 @@ def write_words(path: Path, words: str) -> None:
     path.write_text(words)
 
 
+def swap(path: Path) -> None:
+    """Put another file of the same size and time in its place, as `cp -p` would."""
+    before, other = path.stat(), path.with_name("other")
+    other.write_text("evil" + path.read_text()[4:])
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+
+
 class Words:
     """Reads text files as if each of their words were a picture. A word `crash` crashes, `refuse` is no media."""
 
@@ -67,6 +77,8 @@ class Words:
         for at, word in enumerate(words):
             if word == "grow":
                 write_words(path, "grown since")
+            if word == "swap":
+                swap(path)
             yield sample_of(word, at)
         yield FrameTally(0, len(words), len(words), 0)
 
@@ -109,7 +121,7 @@ class Shelf:
             found = Path(item.locator).stat()
         except OSError:
             return None
-        return Stat(found.st_size, found.st_mtime_ns)
+        return Stat(found.st_size, found.st_mtime_ns, f"{found.st_ino}:{found.st_ctime_ns}")
 
     @contextlib.asynccontextmanager
     async def fetch(self, item: Item) -> AsyncIterator[Path]:
@@ -187,6 +199,18 @@ async def test_every_entry_has_one_row_whatever_became_of_it(tmp_path: Path, she
     twins = {rows["bad"].row.duplicate_of, rows["twin"].row.duplicate_of}
     assert len(twins) == 2
     assert "" in twins
+
+
+async def test_a_file_swapped_under_us_is_changed_and_nothing_of_it_is_remembered(tmp_path: Path, shelf: Shelf) -> None:
+    item = shelf.add("swapped", "fine swap")
+    async with ledger_in(tmp_path) as ledger:
+        rows = await rows_of(scan_of(ledger, shelf, ToyEndpoint()))
+        assert rows["swapped"].row.reason is Reason.CHANGED
+        assert rows["swapped"].row.verdict is Verdict.UNKNOWN
+        stat = shelf.stat(item)
+        assert stat is not None
+        assert ledger.known_file(item.uri, stat) is None
+        assert ledger.twin("run-1", digest_bytes(b"fine swap")) is None
 
 
 async def test_a_name_that_is_not_utf8_is_a_file_like_any_other(tmp_path: Path, shelf: Shelf) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +20,7 @@ from batch_scan import __version__
 from batch_scan.delivery import Gate, Meters
 from batch_scan.duration import format_duration
 from batch_scan.engine.arrears import unreported
+from batch_scan.engine.outcome import RunOutcome, RunProgress, doubts_of, outcome_of, reconcile
 from batch_scan.engine.services import Services, build_services, check_secrets, make_askers, open_askers
 from batch_scan.errors import EndpointError, UsageError
 from batch_scan.evidence import Evidence
@@ -39,12 +40,11 @@ from batch_scan.scan import Scan, Scope
 from batch_scan.scratch import scratch_of
 from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
-from batch_scan.totals import Exit, add_cost, add_row, exit_of_rows, worst
+from batch_scan.totals import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
 
-    from batch_scan.ask import Asker
     from batch_scan.endpoint.interface import Quota
     from batch_scan.job import Job
     from batch_scan.ledger import InDoubt
@@ -70,30 +70,6 @@ class Observer(Protocol):
 
     def finished(self) -> None:
         """No more results come."""
-
-
-@dataclass(slots=True)
-class RunOutcome:
-    """How a run ended."""
-
-    run: RunRow
-    exit: Exit
-    remarks: list[str] = field(default_factory=list)
-    """What an operator should know beyond the numbers, one sentence each."""
-
-
-@dataclass(slots=True)
-class _Progress:
-    """The run's row as it grows, and why rows are not complete."""
-
-    run: RunRow
-    reasons: set[Reason] = field(default_factory=set)
-
-    def add(self, result: FileResult) -> None:
-        totals, cost = add_row(self.run.totals, result.row), add_cost(self.run.cost, result.row)
-        self.run = replace(self.run, totals=totals, cost=cost)
-        if result.row.reason is not None:
-            self.reasons.add(result.row.reason)
 
 
 def source_of(job: Job, scratch: Path | None = None) -> Source:
@@ -166,7 +142,7 @@ async def _run_with_ledger(  # noqa: PLR0917
         writer = ReportWriter(root, run)
         published = writer.published(identify_by_row if source.sha256 else identify_by_uri)
         meters.unreported.update(unreported(ledger, root, run.run_id))
-        progress = _Progress(replace(run, totals=published.totals, cost=published.cost))
+        progress = RunProgress.resumed(run, published)
         observer.started(progress.run, source.total())
         reader = await stack.enter_async_context(MediaReader(workers_of(job), job.limits.media))
         evidence = Evidence(EvidenceStore(root) if job.report.evidence else None)
@@ -175,7 +151,7 @@ async def _run_with_ledger(  # noqa: PLR0917
             job=job,
             source=source,
             reader=reader,
-            takers=services.takers(askers),
+            takers=services.takers(askers, skip_silence=job.extract.skip_silence),
             ledger=ledger,
             gate=gate,
             evidence=evidence,
@@ -188,10 +164,10 @@ async def _run_with_ledger(  # noqa: PLR0917
         finally:
             observer.finished()
             lost = sum(await asyncio.gather(*(asker.delivery.drain(_GRACE_S) for asker in askers.values())))
-        outcome = _outcome(job, progress, scan, askers)
-        outcome.remarks += _doubts(in_doubt, lost, askers)
+        outcome = outcome_of(job, progress, scan, askers)
+        outcome.remarks += doubts_of(in_doubt.requests, lost, ledger.doubtful(run.run_id))
         await _close_run(outcome, writer, ledger, interrupted=interrupted)
-        outcome.remarks += await _reconciliation(services, quotas, askers)
+        outcome.remarks += await reconcile(services, quotas, askers)
     return outcome
 
 
@@ -247,7 +223,7 @@ async def _consume(  # noqa: PLR0917
     job: Job,
     writer: ReportWriter,
     ledger: Ledger,
-    progress: _Progress,
+    progress: RunProgress,
     observer: Observer,
     stop: asyncio.Event,
 ) -> bool:
@@ -298,43 +274,6 @@ async def _time_limit(job: Job, gate: Gate) -> AsyncIterator[None]:
         handle.cancel()
 
 
-def _outcome(job: Job, progress: _Progress, scan: Scan, askers: Mapping[str, Asker]) -> RunOutcome:
-    codes = [exit_of_rows(progress.run.totals, job.run.fail_on)]
-    remarks = []
-    for asker in askers.values():
-        if asker.delivery.stopped is not None:
-            codes.append(Exit.ENDPOINT_REFUSED)
-            remarks.append(f"{asker.name} was stopped: {asker.delivery.stopped.detail}")
-        if asker.delivery.broke is not None:
-            codes.append(Exit.BUDGET)
-            remarks.append(
-                f"{asker.delivery.broke.detail}; raise the budget and run the same command again for the rest"
-            )
-    if Reason.TIME_LIMIT in progress.reasons:
-        codes.append(Exit.TIME_LIMIT)
-        remarks.append("the time limit was reached; run the same command again for the rest")
-    if scan.internal_errors:
-        codes.append(Exit.INTERNAL)
-    return RunOutcome(progress.run, worst(codes), remarks)
-
-
-def _doubts(in_doubt: InDoubt, lost: int, askers: Mapping[str, Asker]) -> list[str]:
-    remarks = []
-    if in_doubt.requests:
-        remarks.append(
-            f"{in_doubt.requests} requests were in flight when this run was killed before; they were asked again and "
-            f"may have been charged twice ({in_doubt.tokens} tokens at most)"
-        )
-    if lost:
-        remarks.append(
-            f"{lost} requests were in flight at the stop; they may have been charged and will be asked again"
-        )
-    doubtful = sum(asker.possibly_charged_tokens for asker in askers.values())
-    if doubtful:
-        remarks.append(f"failed requests may have been charged although no answer came: {doubtful} tokens at most")
-    return remarks
-
-
 async def _close_run(outcome: RunOutcome, writer: ReportWriter, ledger: Ledger, *, interrupted: bool) -> None:
     """Publish what waits. An interrupted run stays unfinished: the same command goes on with it."""
     await ledger.flush()
@@ -345,23 +284,3 @@ async def _close_run(outcome: RunOutcome, writer: ReportWriter, ledger: Ledger, 
     outcome.run = replace(outcome.run, finished_at=finished_at, exit_code=int(outcome.exit))
     writer.finish(outcome.run)
     await ledger.finish_run(outcome.run.run_id, int(outcome.exit), finished_at)
-
-
-async def _reconciliation(services: Services, quotas: Mapping[str, Quota], askers: Mapping[str, Asker]) -> list[str]:
-    """Close every service, and compare what was counted with what it says was used since the start."""
-    remarks = []
-    for name, service in services.by_name.items():
-        before, after = quotas.get(name), await service.close()
-        if before is None or after is None or before.tokens_used is None or after.tokens_used is None:
-            continue
-        used, counted = after.tokens_used - before.tokens_used, askers[name].delivery.charged_tokens
-        if used == counted == 0:
-            continue
-        if used == counted:
-            remarks.append(f"{name} confirms the {counted} tokens that were counted")
-        else:
-            remarks.append(
-                f"{name} says that {used} tokens were used since the start, {counted} were counted here: "
-                "another user of the same key, or requests that failed and were charged all the same"
-            )
-    return remarks

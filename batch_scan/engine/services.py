@@ -55,13 +55,14 @@ class Services:
         """The endpoints' names, in order."""
         return tuple(sorted(endpoint.name for endpoint in self.endpoints))
 
-    def takers(self, askers: Mapping[str, Asker]) -> Takers:
+    def takers(self, askers: Mapping[str, Asker], *, skip_silence: bool = True) -> Takers:
         """Say who takes which samples."""
         return Takers(
             frames=tuple(askers[one.name] for one in self.endpoints if one.needs.frame is not None),
             audio=tuple(askers[one.name] for one in self.endpoints if one.needs.audio is not None),
             utterances=tuple(askers[one.name] for one in self.endpoints if one.needs.utterance is not None),
             transcriber=askers[self._transcriber_name] if self.transcriber is not None else None,
+            skip_silence=skip_silence,
         )
 
 

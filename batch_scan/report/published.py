@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Identify = Callable[[int, str], str]
 
 _COUNTED = ("requests", "cached_requests", "tokens_estimated", "tokens_charged")
-_COLUMNS = ["item", "uri", "verdict", "status", "cost", *_COUNTED]
+_COLUMNS = ["item", "uri", "verdict", "status", "reason", "cost", *_COUNTED]
 _BATCH_ROWS = 65_536
 
 
@@ -67,6 +67,8 @@ class Published(Names):
     totals: RunTotals
     cost: float | None
     """Sum over the rows; None where a row was charged for without a price, or none has one."""
+    reasons: frozenset[str]
+    """Why rows are not complete."""
 
 
 def read_published(parts: Sequence[Path], identify: Identify) -> Published:
@@ -79,12 +81,13 @@ def read_published(parts: Sequence[Path], identify: Identify) -> Published:
     Raises BatchScanError where a part cannot be read.
     """
     hashes: list[Hashes] = [np.empty(0, np.uint64)]
-    tally = _Tally()
+    tally, reasons = _Tally(), set[str]()
     for batch in _batches(parts, Table.FILES, _COLUMNS):
         tally.add(batch)
+        reasons.update(filter(None, pc.unique(batch["reason"]).to_pylist()))
         pairs = zip(batch["item"].to_pylist(), batch["uri"].to_pylist(), strict=True)
         hashes.append(np.fromiter((_hash(identify(*pair)) for pair in pairs), np.uint64, len(batch)))
-    return Published(np.sort(np.concatenate(hashes)), tally.totals(), tally.cost())
+    return Published(np.sort(np.concatenate(hashes)), tally.totals(), tally.cost(), frozenset(reasons))
 
 
 def read_sent(parts: Sequence[Path]) -> Names:

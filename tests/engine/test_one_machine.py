@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_scan.endpoint.interface import Quota
-from batch_scan.engine import one_machine
 from batch_scan.engine.one_machine import files_at_once, run_scan, source_of, workers_of
+from batch_scan.engine.outcome import RunProgress, doubts_of, outcome_of, reconcile
 from batch_scan.engine.services import Services
 from batch_scan.errors import UsageError
 from batch_scan.jobfile import load_job
-from batch_scan.ledger import InDoubt
 from batch_scan.model import Reason, RunRow, RunTotals, Shortfall
 from batch_scan.totals import Exit
 from tests.asking_kit import ToyEndpoint, desk_of, ledger_in, sample_of
@@ -61,21 +60,20 @@ class _Scan:
         self.internal_errors = internal_errors
 
 
-def progress_of(*reasons: Reason, totals: RunTotals | None = None) -> one_machine._Progress:
-    return one_machine._Progress(run(totals=totals or RunTotals(items=1, keep=1, complete=1)), set(reasons))
+def progress_of(*reasons: Reason, totals: RunTotals | None = None) -> RunProgress:
+    return RunProgress(run(totals=totals or RunTotals(items=1, keep=1, complete=1)), set(reasons))
 
 
 # ------------------------------------------------------------------------------------------------------ codes, remarks
 
 
-async def asker_in(directory: Path, stopped: str = "", broke: str = "", doubtful: int = 0) -> Asker:
+async def asker_in(directory: Path, stopped: str = "", broke: str = "") -> Asker:
     async with ledger_in(directory) as ledger:
         asker = desk_of(ledger, ToyEndpoint()).asker
     if stopped:
         asker.delivery.stop(Shortfall(Reason.ENDPOINT_STOPPED, stopped))
     if broke:
         asker.delivery.broke = Shortfall(Reason.BUDGET, broke)
-    asker.possibly_charged_tokens = doubtful
     return asker
 
 
@@ -83,7 +81,7 @@ async def asker_in(directory: Path, stopped: str = "", broke: str = "", doubtful
     ("happened", "code", "words"),
     [
         (("", "", (), 0), Exit.CLEAN, []),
-        (("", "no tokens", (), 0), Exit.BUDGET, ["no tokens; raise the budget"]),
+        (("", "no tokens", (), 0), Exit.BUDGET, ["no tokens; the same command goes on"]),
         (("", "no tokens", (Reason.TIME_LIMIT,), 0), Exit.TIME_LIMIT, ["no tokens", "the time limit was reached"]),
         (("no key", "no tokens", (), 0), Exit.ENDPOINT_REFUSED, ["toy was stopped: no key", "no tokens"]),
         (("no key", "", (), 1), Exit.INTERNAL, ["no key"]),
@@ -95,7 +93,7 @@ async def test_what_happened_comes_to_a_code_and_remarks(
     stopped, broke, reasons, internal = happened
     asker = await asker_in(tmp_path, stopped, broke)
     job = job_over(tmp_path)
-    outcome = one_machine._outcome(job, progress_of(*reasons), _Scan(internal), {"toy": asker})  # type: ignore[arg-type]
+    outcome = outcome_of(job, progress_of(*reasons), _Scan(internal), {"toy": asker})  # type: ignore[arg-type]
     assert outcome.exit is code
     assert len(outcome.remarks) == len(words)
     assert all(word in remark for word, remark in zip(words, outcome.remarks, strict=True))
@@ -103,17 +101,14 @@ async def test_what_happened_comes_to_a_code_and_remarks(
 
 async def test_rows_alone_come_to_their_code(tmp_path: Path) -> None:
     totals = RunTotals(items=2, remove=1, unknown=1, complete=1, partial=1)
-    outcome = one_machine._outcome(job_over(tmp_path), progress_of(totals=totals), _Scan(), {})  # type: ignore[arg-type]
+    outcome = outcome_of(job_over(tmp_path), progress_of(totals=totals), _Scan(), {})  # type: ignore[arg-type]
     assert outcome.exit is Exit.INCOMPLETE
 
 
-async def test_what_may_have_been_charged_twice_is_told(tmp_path: Path) -> None:
-    asker = await asker_in(tmp_path, doubtful=12)
-    assert one_machine._doubts(InDoubt(0, 0), 0, {}) == []
-    told = one_machine._doubts(InDoubt(3, 60), 2, {"toy": asker})
-    assert [
-        any(word in remark for remark in told) for word in ("3 requests", "60 tokens", "2 requests", "12 tokens")
-    ] == [True] * 4
+def test_what_may_have_been_charged_twice_is_told() -> None:
+    assert doubts_of(0, 0, 0) == []
+    told = doubts_of(3, 2, 12)
+    assert [any(word in remark for remark in told) for word in ("3 requests", "2 requests", "12 tokens")] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -137,7 +132,7 @@ async def test_the_vendors_count_is_compared_with_ours(
         if charged:
             await asker.ask([sample_of(str(number)) for number in range(charged)])
     quotas = {"toy": before} if before is not None else {}
-    remarks = await one_machine._reconciliation(Services((service,), None), quotas, {"toy": asker})
+    remarks = await reconcile(Services((service,), None), quotas, {"toy": asker})
     assert len(remarks) == bool(words)
     assert all(words in remark for remark in remarks)
 

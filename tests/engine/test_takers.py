@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_scan.endpoint.interface import Needs
+from batch_scan.engine.services import Services
+from batch_scan.media.interface import AudioSpec
+from tests.asking_kit import ToyEndpoint, desk_of, ledger_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("skip", [True, False])
+async def test_silence_is_handed_on_where_the_job_says_so(tmp_path: Path, *, skip: bool) -> None:
+    service = ToyEndpoint(needs=Needs(audio=AudioSpec(skip_silence=True)))
+    async with ledger_in(tmp_path) as ledger:
+        takers = Services((service,), None).takers({service.name: desk_of(ledger, service).asker}, skip_silence=skip)
+        (spec,) = takers.specs
+        assert spec.skip_silence is skip
+        assert takers.spec_of(takers.audio[0]) == spec
