@@ -9,25 +9,16 @@ from itertools import chain
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from batch_scan.asked import Asked, error_type, unanswered, unrecognised
+from batch_scan.asked import Asked, error_type, refused, unanswered, unrecognised
 from batch_scan.delivery import Delivered, Delivery, Gate, Meters, NotSentError, Reading, UnreadableError
 from batch_scan.digest import digest_bytes, fingerprint
 from batch_scan.duration import format_duration
+from batch_scan.endpoint.base_url import is_on_this_machine
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.ledger import answer_key
-from batch_scan.model import (
-    Digest,
-    Medium,
-    Outcome,
-    Reason,
-    Request,
-    RequestId,
-    RequestRecord,
-    Sample,
-    Shortfall,
-    Utterance,
-)
+from batch_scan.model import Digest, Request, RequestId, RequestRecord, Sample, Shortfall, Utterance
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Medium, Outcome, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,8 +41,6 @@ class Asker:
         self.service = service
         self.delivery = Delivery(name, service, meters, gate)
         """Where requests go out; tells whether they still may."""
-        self.possibly_charged_tokens = 0
-        """Tokens of failed requests that the service may have charged although no answer came."""
         self._meters = meters
         self._retry = retry
         self._random = Random()  # noqa: S311 - jitter
@@ -72,8 +61,10 @@ class Asker:
 
     def _fingerprint(self, medium: Medium) -> str:
         if medium not in self._settings:  # asked only of media that the service takes
-            settings = dict(self.service.settings_for(medium))
-            self._settings[medium] = fingerprint({"service": self.name, "settings": settings})
+            told: dict[str, Any] = {"service": self.name, "settings": dict(self.service.settings_for(medium))}
+            if is_on_this_machine(getattr(self.service.config, "base_url", "")):
+                told["sandbox"] = True  # what a sandbox on this machine says must never stand for the vendor's word
+            self._settings[medium] = fingerprint(told)
         return self._settings[medium]
 
     def knows(self, samples: Iterable[Sample]) -> bool:
@@ -87,9 +78,22 @@ class Asker:
         known = [sample for sample in samples if self.key(sample) in stored]
         asked = self._recall(known, stored)
         fresh = [sample for sample in samples if self.key(sample) not in stored]
+        in_vain = [sample for sample in fresh if self.key(sample) in self.delivery.in_vain]
+        if in_vain:
+            asked += self._leave(in_vain)
+            fresh = [sample for sample in fresh if self.key(sample) not in self.delivery.in_vain]
         if fresh:
             asked += await self._ask_fresh(fresh)
         return asked
+
+    def _leave(self, samples: list[Sample]) -> Asked:
+        """Leave unanswered what was asked in vain, and perhaps paid for, for another file of this run."""
+        keys = list(dict.fromkeys(self.key(sample) for sample in samples))
+        operation = self.service.operation(samples[0].medium)
+        request = Request(_request_id(self._meters.run_id, keys), self.name, operation, tuple(samples), 0)
+        why = self.delivery.in_vain[keys[0]]
+        shortfall = replace(why, detail=f"{why.detail} (not asked again in this run)")
+        return unanswered(request, self._record(request), shortfall, Outcome.NOT_SENT)
 
     # ------------------------------------------------------------------------------------------- remembered answers
 
@@ -194,14 +198,15 @@ class Asker:
         operation = self.service.operation(samples[0].medium)
         tokens_max = self.service.quote(samples[0].medium, samples)
         request = Request(_request_id(self._meters.run_id, keys), self.name, operation, tuple(samples), tokens_max)
-        record = replace(self._record(request), tokens_estimated=tokens_max)
+        record = self._record(request)
         too_large = self._too_large(samples)
         if too_large is not None:
             return unanswered(request, record, too_large, Outcome.NOT_SENT)
+        record = replace(record, tokens_estimated=tokens_max)
         return await self._send_until_answered(request, record, keys)
 
     async def _send_until_answered(self, request: Request, record: RequestRecord, keys: list[str]) -> Asked:
-        started_s = self._meters.clock.now()
+        started_s, doubtful_attempts = self._meters.clock.now(), 0
         while True:
             try:
                 delivered = await self.delivery.attempt(request, keys)
@@ -211,12 +216,15 @@ class Asker:
             except EndpointError as error:
                 record = self._after_failure(record, error)
                 elapsed_s = self._meters.clock.now() - started_s
-                wait_s = self._retry.next_wait_s(error, record.attempts, elapsed_s, self._random)
+                doubtful_attempts += error.maybe_charged
+                wait_s = self._retry.next_wait_s(
+                    error, record.attempts, elapsed_s, self._random, doubtful_attempts=doubtful_attempts
+                )
                 if wait_s is None and error.failure is Failure.RATE_LIMITED:
                     self._stop_if_far(error)
                 if wait_s is None:
                     return unanswered(request, record, self._given_up(error, record.attempts), Outcome.FAILED)
-                await self._meters.clock.sleep(wait_s)
+                await self.delivery.rest(wait_s)
             else:
                 return self._answered(request, record, delivered)
 
@@ -232,8 +240,6 @@ class Asker:
         if isinstance(error, UnreadableError):
             charged = record.tokens_charged + error.answer.tokens_charged
             record = replace(record, answer=error.answer.raw, tokens_charged=charged, cost=self._cost(charged))
-        elif error.maybe_charged:
-            self.possibly_charged_tokens += record.tokens_estimated
         return replace(
             record,
             attempts=record.attempts + 1,
@@ -288,7 +294,7 @@ class Asker:
         if isinstance(error, UnreadableError):
             return unrecognised(self.name, error)
         if error.failure is Failure.REFUSED:
-            return Shortfall(Reason.SAMPLE_REFUSED, f"{self.name}: {clean_text(error.detail)}", error_type(error))
+            return refused(self.name, error)
         detail = f"{self.name} did not answer after {attempts} attempts: {clean_text(error.detail)}"
         return Shortfall(Reason.REQUEST_FAILED, detail, error_type(error))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from batch_scan.model import Outcome, Reason, Shortfall
+from batch_scan.model import Shortfall
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Outcome, Reason
 
 if TYPE_CHECKING:
     from batch_scan.errors import EndpointError
@@ -42,6 +44,13 @@ def unanswered(request: Request, record: RequestRecord, shortfall: Shortfall, ou
 def unrecognised(name: str, error: EndpointError) -> Shortfall:
     """Return the shortfall of an answer that cannot be read."""
     return Shortfall(Reason.UNRECOGNISED_ANSWER, f"{name}: {clean_text(error.detail)}", error_type(error))
+
+
+def refused(name: str, error: EndpointError) -> Shortfall:
+    """Return the shortfall of a refused sample; with a status of 2xx an answer came, and it was us who refused it."""
+    if HTTPStatus.OK <= (error.http_status or 0) < HTTPStatus.MULTIPLE_CHOICES:
+        return unrecognised(name, error)
+    return Shortfall(Reason.SAMPLE_REFUSED, f"{name}: {clean_text(error.detail)}", error_type(error))
 
 
 def error_type(error: EndpointError) -> str:

@@ -8,24 +8,29 @@ and its answer kept even where whoever asked has been cancelled; `drain` waits f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from batch_scan.asked import refused, unrecognised
 from batch_scan.errors import EndpointError, Failure
-from batch_scan.model import Answer, Reason, Request, Score, Shortfall, Utterance
+from batch_scan.model import Answer, Request, Score, Shortfall, Utterance
 from batch_scan.pace.interface import Feedback
 from batch_scan.transcribe.interface import Transcriber
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from batch_scan.endpoint.interface import Endpoint
     from batch_scan.ledger import Ledger, PaidRequest
     from batch_scan.model import RequestId, RunId
     from batch_scan.pace.clock import Clock
     from batch_scan.pace.interface import Budget, Limiter, ReservationId, SlotId
+
+T = TypeVar("T")
 
 _FEEDBACK = {
     Failure.RATE_LIMITED: Feedback.RATE_LIMITED,
@@ -52,7 +57,23 @@ class Gate:
     """Says whether new requests may still go out; shut by the time limit."""
 
     def __init__(self) -> None:
-        self.shut: Shortfall | None = None
+        self._shut: Shortfall | None = None
+        self._waking: list[Callable[[], None]] = []
+
+    @property
+    def shut(self) -> Shortfall | None:
+        """Why nothing new goes out; None while it does."""
+        return self._shut
+
+    @shut.setter
+    def shut(self, why: Shortfall) -> None:
+        self._shut = why
+        for wake in self._waking:
+            wake()
+
+    def when_shut(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called when it is shut: whoever waits for a turn need not wait any longer."""
+        self._waking.append(wake)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,7 @@ class UnreadableError(EndpointError):
 
     def __init__(self, error: EndpointError, answer: Answer) -> None:
         super().__init__(
-            error.failure,
+            Failure.REFUSED,
             error.detail,
             http_status=answer.http_status,
             vendor_code=answer.vendor_code,
@@ -106,10 +127,14 @@ class Delivery:
         """Set once the budget has refused a request; smaller ones may still fit."""
         self.charged_tokens = 0
         """Tokens of what was answered since this was made."""
+        self.in_vain: dict[str, Shortfall] = {}
+        """Keys of samples whose question may have been paid for in this run without any use, and why: it would be the
+        same again, so they are not asked again before the next run."""
         self._name = name
         self._service = service
         self._meters = meters
         self._gate = gate
+        gate.when_shut(self._wake)
         self._flights: dict[asyncio.Task[Delivered], frozenset[str]] = {}
         self._waiting: set[asyncio.Timeout] = set()
 
@@ -123,8 +148,12 @@ class Delivery:
         if self.stopped is not None:
             return
         self.stopped = why
-        for waiting in self._waiting:
-            waiting.reschedule(asyncio.get_running_loop().time())
+        self._wake()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait before asking again; ends at once when the service is stopped or the gate shut."""
+        with contextlib.suppress(NotSentError):
+            await self._unless_closed(self._meters.clock.sleep(seconds))
 
     def under_way(self, keys: Iterable[str]) -> list[asyncio.Task[Delivered]]:
         """Return the sendings that may answer one of `keys`, also where whoever asked is gone."""
@@ -183,17 +212,28 @@ class Delivery:
 
     async def _turn(self, size_bytes: int) -> SlotId:
         """Wait for a slot. Raises NotSentError as soon as the service is stopped."""
-        self._check_open()
+        return await self._unless_closed(self._meters.limiter.acquire(self._name, size_bytes))
+
+    async def _unless_closed(self, waiting_for: Coroutine[Any, Any, T]) -> T:
         try:
-            async with asyncio.timeout(None) as waiting:
+            async with asyncio.timeout(0 if self._closed else None) as waiting:
                 self._waiting.add(waiting)
                 try:
-                    return await self._meters.limiter.acquire(self._name, size_bytes)
+                    return await waiting_for
                 finally:
                     self._waiting.discard(waiting)
         except TimeoutError:
             self._check_open()
             raise
+
+    def _wake(self) -> None:
+        woken, self._waiting = self._waiting, set()  # each once: a time-out that expires cannot be moved again
+        for waiting in woken:
+            waiting.reschedule(asyncio.get_running_loop().time())
+
+    @property
+    def _closed(self) -> Shortfall | None:
+        return self.stopped or self._gate.shut
 
     async def _check_startable(self, reservation: ReservationId) -> None:
         self._check_open()
@@ -205,7 +245,7 @@ class Delivery:
         return NotSentError(self.broke)
 
     def _check_open(self) -> None:
-        closed = self.stopped or self._gate.shut
+        closed = self._closed
         if closed is not None:
             raise NotSentError(closed)
 
@@ -226,9 +266,7 @@ class Delivery:
                 feedback, retry_after_s = _FEEDBACK[error.failure], error.retry_after_s
                 if not error.maybe_charged:
                     charged = 0
-                if error.failure is Failure.FATAL:
-                    detail = f"not asked: {self._name} refused for good: {clean_text(error.detail)}"
-                    self.stop(Shortfall(Reason.ENDPOINT_STOPPED, detail))
+                self._learn(error, keys)
                 told = clean_text(error.detail)
                 await ledger.failed(request.request_id, maybe_charged=charged > 0, error=told, tokens=charged)
                 raise
@@ -240,6 +278,16 @@ class Delivery:
         finally:
             await self._meters.limiter.release(slot, feedback, retry_after_s)
             await self._meters.budget.settle(reservation, charged)
+
+    def _learn(self, error: EndpointError, keys: Iterable[str]) -> None:
+        """Keep what a failure means for those who ask later."""
+        if error.failure is Failure.FATAL:
+            detail = f"not asked: {self._name} refused for good: {clean_text(error.detail)}"
+            self.stop(Shortfall(Reason.ENDPOINT_STOPPED, detail))
+        elif error.failure is Failure.REFUSED and error.maybe_charged:
+            is_ours = isinstance(error, UnreadableError)
+            why = unrecognised(self._name, error) if is_ours else refused(self._name, error)
+            self.in_vain.update(dict.fromkeys(keys, why))
 
     def _read_fresh(self, request: Request, answer: Answer) -> Reading:
         try:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batch_scan.model import Reason
+    from batch_scan.vocabulary import Reason
 
 
 class BatchScanError(Exception):
@@ -64,7 +64,8 @@ class Failure(StrEnum):
     TRANSIENT = "transient"
     """The service or the way to it failed (5xx, network): ask again; may have been charged."""
     REFUSED = "refused"
-    """This sample will never be accepted (400, 413, 415, 422): final for the request, others go on."""
+    """This sample will never be accepted (400, 413, 415, 422), or its answer came and cannot be read: final for the
+    request, others go on."""
     FATAL = "fatal"
     """Key, quota or permission: the endpoint stops, its samples stay unanswered."""
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from batch_scan.digest import fingerprint
 from batch_scan.errors import MediaError
-from batch_scan.model import Action, Finding, Medium, Score
 from batch_scan.verdict import act
+from batch_scan.vocabulary import Action, Medium
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from batch_scan.job import PolicyTable
     from batch_scan.media.interface import Reader
-    from batch_scan.model import Sample
+    from batch_scan.model import Finding, Sample, Score
 
 _CLIP_MARGIN_S = 1.0
 _CLIP_LONGEST_S = 20.0  # a finding that spans a whole chunk says nothing about where to listen

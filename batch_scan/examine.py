@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from batch_scan.digest import digest_bytes
 from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
-from batch_scan.model import Coverage, Digest, Medium, Reason, Sample, Score, Shortfall, Utterance
+from batch_scan.model import Coverage, Digest, Sample, Score, Shortfall, Utterance
+from batch_scan.vocabulary import Medium, Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Sequence

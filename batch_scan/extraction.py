@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from batch_scan.digest import fingerprint
 from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
-from batch_scan.model import MediaInfo, Reason, Sample, Shortfall
+from batch_scan.model import MediaInfo, Sample, Shortfall
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

@@ -13,10 +13,10 @@ from batch_scan.duration import parse_duration
 from batch_scan.endpoint.config import BudgetTable, ServiceConfig
 from batch_scan.endpoint.registry import ENDPOINTS
 from batch_scan.media.interface import FrameMode, FrameSpec, MediaLimits
-from batch_scan.model import Category
 from batch_scan.table import JobPath, JobUri, Table
 from batch_scan.transcribe.config import LocalTranscriberConfig, TranscriberConfig
 from batch_scan.transcribe.registry import TRANSCRIBERS
+from batch_scan.vocabulary import Category
 
 _NOT_IN_FINGERPRINT = {"limit", "budget", "token_price", "api_key", "base_url"}
 

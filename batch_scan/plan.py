@@ -22,12 +22,13 @@ from batch_scan.ledger import Ledger, StoredAnswer, Twin
 from batch_scan.ledger_schema import FILE_NAME
 from batch_scan.media.program import ffmpeg_version
 from batch_scan.media.reader import MediaReader
-from batch_scan.model import Outcome, Reason, Request, RequestRecord, RunId, Sample, Status
+from batch_scan.model import Request, RequestRecord, RunId, Sample
 from batch_scan.pace.budget import LocalBudget
 from batch_scan.pace.clock import SystemClock
 from batch_scan.pace.limiter import LocalLimiter
 from batch_scan.pace.retry import RetryPolicy
 from batch_scan.scan import Scan, Scope
+from batch_scan.vocabulary import Outcome, Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from batch_scan.model import FileResult, FileRow, Item, Shortfall, Status, Verdict
+from batch_scan.model import FileResult, FileRow, Item, Shortfall
 from batch_scan.verdict import CHOSEN, conclude
+from batch_scan.vocabulary import Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

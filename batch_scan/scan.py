@@ -21,7 +21,7 @@ from batch_scan.errors import BatchScanError, EndpointError, FetchError, MediaEr
 from batch_scan.examine import Examination, Examined, Takers
 from batch_scan.extraction import ExtractionRecord, dump_record, load_record, settings_fingerprint
 from batch_scan.ledger import Twin
-from batch_scan.model import FileResult, FileRow, Item, MediaInfo, Reason, Refused, Shortfall, Stat
+from batch_scan.model import FileResult, FileRow, Item, MediaInfo, Refused, Shortfall, Stat
 from batch_scan.result import (
     Opened,
     dump_row,
@@ -34,6 +34,7 @@ from batch_scan.result import (
 from batch_scan.room import Room
 from batch_scan.untrusted import clean_text
 from batch_scan.verdict import find
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

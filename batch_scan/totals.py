@@ -7,11 +7,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from batch_scan.job import FailOn
-from batch_scan.model import FileRow, RunTotals, Verdict
 from batch_scan.verdict import at_or_above
+from batch_scan.vocabulary import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from batch_scan.model import FileRow, RunTotals
 
 _BOUND = {FailOn.FLAG: Verdict.FLAG, FailOn.REMOVE: Verdict.REMOVE}
 

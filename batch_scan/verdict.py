@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch_scan.model import Action, Finding, Reason, Score, Shortfall, Status, Verdict
+from batch_scan.model import Finding, Score, Shortfall
+from batch_scan.vocabulary import Action, Reason, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

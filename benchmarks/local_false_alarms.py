@@ -28,7 +28,8 @@ from batch_scan.endpoint.local.config import LocalConfig
 from batch_scan.endpoint.local.images import FrameModels
 from batch_scan.media.interface import FrameSpec
 from batch_scan.media.worker_picture import PictureMaker
-from batch_scan.model import Answer, Digest, Medium, Request, RequestId, Sample
+from batch_scan.model import Answer, Digest, Request, RequestId, Sample
+from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,11 +3,13 @@
 The clips are real people's speech out of Debian packages; nothing is committed here. To repeat:
 
     apt-get download asterisk-core-sounds-en asterisk-core-sounds-en-g722 pocketsphinx-testdata asterisk-moh-opsound-wav
+    apt-get download asterisk-core-sounds-es-g722 asterisk-core-sounds-fr-g722
     for package in *.deb; do dpkg-deb -x "$package" clips; done
     pip install '.[local]' jiwer
     python benchmarks/local_words.py clips
 
-Music is measured too: whatever is written down of it was never said.
+Music is measured too: whatever is written down of it was never said. So are Spanish and French, which must not pass for
+understood.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gzip
+import random
 import re
 import resource
 import time
@@ -31,9 +34,10 @@ import numpy as np
 from batch_scan.digest import digest_bytes
 from batch_scan.endpoint.local.config import LocalConfig
 from batch_scan.endpoint.local.text import TextModels
-from batch_scan.model import Digest, Medium, Request, RequestId, Sample
+from batch_scan.model import Digest, Request, RequestId, Sample
 from batch_scan.transcribe.config import LocalTranscriberConfig
 from batch_scan.transcribe.local import build
+from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 
 _RATE_HZ = 16_000
 _SOUNDS = "usr/share/asterisk/sounds/en_US_f_Allison"
+_LANGUAGES = {"English": _SOUNDS, "Spanish": f"{_SOUNDS}/../es_MX_f_Allison", "French": f"{_SOUNDS}/../fr_CA_f_June"}
 _PROMPTS = "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
 _LIBRIVOX = "usr/share/pocketsphinx/test/data/librivox"
 _MUSIC = "usr/share/asterisk/moh"
@@ -123,10 +128,35 @@ async def measure_speech(title: str, clips: Sequence[Clip], transcriber: Transcr
     print(f"  clips of which nothing was heard: {sum(not text for text in heard)}")
 
 
+async def measure_understanding(root: Path, transcriber: Transcriber) -> None:
+    """Print how many recordings the transcriber says it did not understand: prompts, and messages made of them."""
+    names = {clip.path.name for clip in prompt_clips(root)}
+    draw = random.Random(1)  # noqa: S311 - which prompts make a message
+    for language, directory in _LANGUAGES.items():
+        prompts = [sound(path) for path in sorted((root / directory).glob("*.g722")) if path.name in names]
+        messages = [_message(prompts, draw.uniform(5.0, 25.0), draw) for _ in range(60)]
+        for what, clips in {"prompts": prompts[::2], "messages of 5 to 28 s": messages}.items():
+            missed = [await not_understood(transcriber, pcm) for pcm in clips]
+            print(f"{language} {what}: {sum(missed)} of {len(missed)} not understood")
+
+
+def _message(prompts: Sequence[bytes], length_s: float, draw: random.Random) -> bytes:
+    message = b""
+    while len(message) < 2 * _RATE_HZ * length_s:
+        message += draw.choice(prompts) + bytes(int(0.4 * _RATE_HZ) * 2)
+    return message
+
+
+async def not_understood(transcriber: Transcriber, pcm: bytes) -> bool:
+    """Return whether the transcriber says that it did not understand."""
+    sample = Sample(Medium.AUDIO, 0.0, len(pcm) / 2 / _RATE_HZ, Digest(digest_bytes(pcm)), "audio/pcm", pcm)
+    request = Request(RequestId("r"), "local", "transcribe", (sample,), 0)
+    return transcriber.shortfall(request, await transcriber.submit(request)) is not None
+
+
 async def measure_noise(root: Path, transcriber: Transcriber) -> None:
     """Print what was written down of music and noise."""
-    random = np.random.default_rng(1)
-    spectrum = np.fft.rfft(random.standard_normal(120 * _RATE_HZ))
+    spectrum = np.fft.rfft(np.random.default_rng(1).standard_normal(120 * _RATE_HZ))
     pink = np.fft.irfft(spectrum / np.maximum(np.sqrt(np.arange(len(spectrum))), 1))
     clips = {"pink noise": (pink / np.abs(pink).max() * 20_000).astype("<i2").tobytes()}
     clips |= {path.name: sound(path) for path in sorted((root / _MUSIC).glob("*.wav"))}
@@ -165,6 +195,7 @@ async def measure(root: Path) -> None:
     await transcriber.open()
     await measure_speech("LibriVox", list(librivox_clips(root)), transcriber)
     await measure_speech("prompts", list(prompt_clips(root))[::6], transcriber)
+    await measure_understanding(root, transcriber)
     await measure_noise(root, transcriber)
     print(f"most memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 

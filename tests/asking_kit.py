@@ -16,23 +16,12 @@ from batch_scan.endpoint.interface import BatchLimits, Endpoint, Needs, Quota
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.ledger import Ledger
 from batch_scan.media.interface import AudioSpec
-from batch_scan.model import (
-    Answer,
-    Category,
-    Digest,
-    Medium,
-    Reason,
-    Request,
-    RunId,
-    Sample,
-    Score,
-    Shortfall,
-    Utterance,
-)
+from batch_scan.model import Answer, Digest, Request, RunId, Sample, Score, Shortfall, Utterance
 from batch_scan.pace.budget import LocalBudget
 from batch_scan.pace.limiter import LocalLimiter
 from batch_scan.pace.retry import RetryPolicy
 from batch_scan.transcribe.interface import Transcriber
+from batch_scan.vocabulary import Category, Medium, Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence

@@ -7,7 +7,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batch_scan.model import Answer, Digest, Medium, Request, RequestId, Sample, Stat
+from batch_scan.model import Answer, Digest, Request, RequestId, Sample, Stat
+from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from batch_scan.errors import LedgerError
 from batch_scan.ledger import Ledger
-from batch_scan.model import Answer, Digest, Medium, Request, RequestId, Sample, Stat
+from batch_scan.model import Answer, Digest, Request, RequestId, Sample, Stat
+from batch_scan.vocabulary import Medium
 
 CONCURRENCY = 8
 TOKENS_MAX = 5

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.endpoint.interface import BatchLimits, Needs, Quota
 from batch_scan.errors import EndpointError, Failure
-from batch_scan.model import Medium, Outcome, Reason, Score, Shortfall, Utterance
+from batch_scan.model import Score, Shortfall, Utterance
+from batch_scan.vocabulary import Medium, Outcome, Reason
 from tests.asking_kit import (
     BREAKS_ADAPTER,
     SPEC,
@@ -193,6 +194,20 @@ async def test_an_answer_belongs_to_service_operation_and_settings(tmp_path: Pat
     assert len(keys) == 9
 
 
+async def test_what_a_sandbox_on_this_machine_says_is_never_the_vendors_word(tmp_path: Path) -> None:
+    class Hosted(ServiceConfig):
+        base_url: str
+
+    urls = ["https://api.example.com", "https://eu.example.com", "http://127.0.0.1:8000", "http://localhost:9"]
+    async with ledger_in(tmp_path) as ledger:
+        askers = [desk_of(ledger, ToyEndpoint(config=Hosted(base_url=url))).asker for url in urls]
+        world, europe, trial, other_trial = (asker.key(sample_of("a")) for asker in askers)
+        assert world == europe == desk_of(ledger, ToyEndpoint()).asker.key(sample_of("a"))
+        assert trial == other_trial != world
+        await askers[2].ask([sample_of("a")])
+        assert not askers[0].knows([sample_of("a")])
+
+
 async def test_all_is_known_only_where_every_sample_is(tmp_path: Path) -> None:
     async with ledger_in(tmp_path) as ledger:
         asker = desk_of(ledger, ToyEndpoint()).asker
@@ -254,7 +269,6 @@ async def test_a_passing_trouble_is_retried_until_the_answer_comes(tmp_path: Pat
     (record,) = asked.records
     assert (record.outcome, record.attempts, record.error) == (Outcome.ANSWERED, 3, "")
     assert len({request.request_id for request in service.submitted}) == 1
-    assert desk.asker.possibly_charged_tokens == 2
     assert desk.clock.now_s >= 1020
 
 
@@ -309,14 +323,76 @@ async def test_an_unreadable_answer_is_charged_not_remembered_and_not_clean(tmp_
     assert (record.outcome, record.tokens_charged, record.cost, record.answer) == (Outcome.FAILED, 2, 1.0, raw)
     assert (gap.reason, asked.answered, asked.readings) == (Reason.UNRECOGNISED_ANSWER, (), ())
     assert desk.asker.delivery.charged_tokens == 2
-    assert desk.asker.possibly_charged_tokens == 0
+
+
+@pytest.mark.parametrize(
+    "step", [UNREADABLE, BREAKS_ADAPTER, EndpointError(Failure.REFUSED, "no JSON", http_status=200, maybe_charged=True)]
+)
+async def test_what_was_answered_in_vain_is_asked_once_in_a_run_and_again_in_the_next(
+    tmp_path: Path, step: Step
+) -> None:
+    service = ToyEndpoint(step)
+    async with ledger_in(tmp_path) as ledger:
+        desk = desk_of(ledger, service)
+        await desk.asker.ask([sample_of("a", 1)])
+        twice = await desk.asker.ask([sample_of("a", 7), sample_of("b", 8)])
+        assert [sample.data for request in service.submitted for sample in request.samples] == [b"a", b"b"]
+        assert labels_of(twice) == [(8, "b")]
+        assert [sample.start_s for sample in twice.unanswered] == [7]
+        (gap,) = twice.shortfalls
+        assert gap.reason is Reason.UNRECOGNISED_ANSWER
+        assert "not asked again in this run" in gap.detail
+        left, sent = twice.records
+        assert (left.outcome, left.attempts, left.tokens_charged) == (Outcome.NOT_SENT, 0, 0)
+        assert (sent.outcome, sent.samples) == (Outcome.ANSWERED, 1)
+        later = await desk_of(ledger, service, run_id="run-2").asker.ask([sample_of("a", 1)])
+    assert (labels_of(later), len(service.submitted)) == ([(1, "a")], 3)
+
+
+async def test_what_was_answered_in_vain_is_not_asked_again_where_its_asker_was_cancelled(tmp_path: Path) -> None:
+    class Vain(ToyEndpoint):
+        def read(self, request: object, answer: object) -> list[Score]:
+            raise EndpointError(Failure.REFUSED, "isClean is missing")
+
+    hold = Hold()
+    service = Vain(hold)
+    async with ledger_in(tmp_path) as ledger:
+        asker = desk_of(ledger, service).asker
+        first = asyncio.create_task(asker.ask([sample_of("a")]))
+        await hold.arrived.wait()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        second = asyncio.create_task(asker.ask([sample_of("a", 7)]))
+        await asyncio.sleep(0)
+        hold.let_go.set()
+        other = await second
+    assert len(service.submitted) == 1
+    assert [gap.reason for gap in other.shortfalls] == [Reason.UNRECOGNISED_ANSWER]
+
+
+async def test_a_refusal_that_cost_nothing_may_be_asked_again(tmp_path: Path) -> None:
+    service = ToyEndpoint(EndpointError(Failure.REFUSED, "bad request", http_status=400))
+    async with ledger_in(tmp_path) as ledger:
+        asker = desk_of(ledger, service).asker
+        assert (await asker.ask([sample_of("a")])).shortfalls[0].reason is Reason.SAMPLE_REFUSED
+        assert labels_of(await asker.ask([sample_of("a", 7)])) == [(7, "a")]
+
+
+async def test_what_may_be_charged_each_time_is_sent_three_times_and_what_is_not_as_often_as_allowed(
+    tmp_path: Path,
+) -> None:
+    free, paid = (EndpointError(Failure.TRANSIENT, "5xx", maybe_charged=charged) for charged in (False, True))
+    for script, attempts in (([paid] * 9, 3), ([free] * 9, 6), ([free, free, free, paid, None], 5)):
+        service = ToyEndpoint(*script)
+        asked, _ = await ask_once(tmp_path / str(attempts), service, [sample_of("a")])
+        assert asked.records[0].attempts == len(service.submitted) == attempts
+    assert asked.answered
 
 
 async def test_an_adapter_that_stumbles_takes_only_its_request_down(tmp_path: Path) -> None:
-    asked, desk = await ask_once(tmp_path, ToyEndpoint(RuntimeError("oops")), [sample_of("a")])
+    asked, _ = await ask_once(tmp_path, ToyEndpoint(RuntimeError("oops")), [sample_of("a")])
     assert asked.shortfalls[0].reason is Reason.SAMPLE_REFUSED
     assert "RuntimeError: oops" in asked.shortfalls[0].detail
-    assert desk.asker.possibly_charged_tokens == 2
 
 
 async def test_a_sample_larger_than_is_taken_is_not_sent(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 from batch_scan.delivery import NotSentError, UnreadableError
 from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.errors import EndpointError, Failure, LedgerError
-from batch_scan.model import Reason, Request, RequestId, Shortfall
+from batch_scan.model import Request, RequestId, Shortfall
 from batch_scan.pace.clock import SystemClock
 from batch_scan.pace.interface import Feedback
+from batch_scan.vocabulary import Reason
 from tests.asking_kit import UNREADABLE, Desk, Hold, ToyEndpoint, desk_of, ledger_in, sample_of
 from tests.ledger_kit import rows_of
 

@@ -9,7 +9,8 @@ import pytest
 from batch_scan.errors import MediaError
 from batch_scan.evidence import Evidence
 from batch_scan.job import PolicyTable
-from batch_scan.model import Action, Category, Finding, Medium, Reason, Score
+from batch_scan.model import Finding, Score
+from batch_scan.vocabulary import Action, Category, Medium, Reason
 from tests.asking_kit import sample_of
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from batch_scan.errors import EndpointError, Failure
 from batch_scan.examine import Examination, Takers
 from batch_scan.extraction import ExtractionRecord
 from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
-from batch_scan.model import AudioTrack, MediaInfo, Medium, Reason, Sample, Shortfall, VideoTrack
+from batch_scan.model import AudioTrack, MediaInfo, Sample, Shortfall, VideoTrack
 from batch_scan.room import Room
+from batch_scan.vocabulary import Medium, Reason
 from tests.asking_kit import SPEC, Hold, Step, ToyEndpoint, ToyTranscriber, desk_of, ledger_in, sample_of
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from batch_scan.media.interface import (
     MediaLimits,
     Silence,
 )
-from batch_scan.model import AudioTrack, Digest, MediaInfo, Medium, Reason, Sample, Shortfall, VideoTrack
+from batch_scan.model import AudioTrack, Digest, MediaInfo, Sample, Shortfall, VideoTrack
+from batch_scan.vocabulary import Medium, Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -6,23 +6,11 @@ import pytest
 
 from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.endpoint.interface import BatchLimits, Needs
-from batch_scan.model import (
-    Coverage,
-    FileResult,
-    FileRow,
-    Item,
-    MediaInfo,
-    Medium,
-    Outcome,
-    Reason,
-    RequestId,
-    RequestRecord,
-    Status,
-    Verdict,
-)
+from batch_scan.model import Coverage, FileResult, FileRow, Item, MediaInfo, RequestId, RequestRecord
 from batch_scan.pace.retry import RetryPolicy
 from batch_scan.plan import PlanOutcome, Quoter, ServiceQuote
 from batch_scan.plan_text import plan_dict, plan_text
+from batch_scan.vocabulary import Medium, Outcome, Reason, Status, Verdict
 from tests.asking_kit import ToyEndpoint, desk_of, ledger_in, sample_of
 
 if TYPE_CHECKING:

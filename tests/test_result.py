@@ -10,24 +10,17 @@ from hypothesis import strategies as st
 
 from batch_scan.examine import Examined
 from batch_scan.model import (
-    Action,
-    Category,
     Coverage,
     Finding,
     Item,
     MediaInfo,
-    Medium,
-    Outcome,
-    Reason,
     Refused,
     RequestId,
     RequestRecord,
     Score,
     Shortfall,
     Stat,
-    Status,
     Utterance,
-    Verdict,
 )
 from batch_scan.result import (
     Opened,
@@ -38,6 +31,7 @@ from batch_scan.result import (
     refused_result,
     unexamined_result,
 )
+from batch_scan.vocabulary import Action, Category, Medium, Outcome, Reason, Status, Verdict
 from tests.report.made import full
 
 if TYPE_CHECKING:

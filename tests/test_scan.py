@@ -16,19 +16,9 @@ from batch_scan.errors import FetchError, LedgerError, MediaError, UsageError
 from batch_scan.evidence import Evidence
 from batch_scan.job import Job
 from batch_scan.media.interface import FrameTally
-from batch_scan.model import (
-    Item,
-    MediaInfo,
-    Reason,
-    Refused,
-    RunId,
-    Shortfall,
-    Stat,
-    Status,
-    Verdict,
-    VideoTrack,
-)
+from batch_scan.model import Item, MediaInfo, Refused, RunId, Shortfall, Stat, VideoTrack
 from batch_scan.scan import Scan, Scope
+from batch_scan.vocabulary import Reason, Status, Verdict
 from tests.asking_kit import Hold, ToyEndpoint, desk_of, ledger_in, sample_of
 
 if TYPE_CHECKING:

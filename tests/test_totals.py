@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_scan.job import FailOn
-from batch_scan.model import FileRow, Item, RunTotals, Status, Verdict
+from batch_scan.model import FileRow, Item, RunTotals
 from batch_scan.totals import Exit, add_cost, add_row, exit_of_rows, worst
+from batch_scan.vocabulary import Status, Verdict
 
 
 def row(verdict: Verdict, status: Status, cost: float | None = None) -> FileRow:

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_scan.job import PolicyTable
-from batch_scan.model import Action, Category, Finding, Medium, Reason, Score, Shortfall, Status, Verdict
+from batch_scan.model import Finding, Score, Shortfall
 from batch_scan.verdict import CHOSEN, act, at_or_above, conclude, find
+from batch_scan.vocabulary import Action, Category, Medium, Reason, Status, Verdict
 
 POLICY = PolicyTable.model_validate(
     {

@@ -33,6 +33,11 @@ BaseUrl = Annotated[str, AfterValidator(check_base_url)]
 """A base URL as a field of a job file's table, checked by `check_base_url`."""
 
 
+def is_on_this_machine(url: str) -> bool:
+    """Return whether a checked base URL names this machine: a sandbox or a test, whose answers are not the vendor's."""
+    return _is_loopback(httpx.URL(url).host)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback

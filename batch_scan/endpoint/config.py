@@ -33,7 +33,9 @@ class LimitTable(Table):
     concurrency: int = Field(default=8, ge=1, le=1000, description="requests in flight at most")
     bytes_per_second: float = Field(default=0.0, ge=0, description="upload rate; 0 = no limit")
     timeout_s: float = Field(default=120.0, gt=0, description="longest wait for an answer")
-    max_attempts: int = Field(default=6, ge=1, description="times one request is sent at most")
+    max_attempts: int = Field(
+        default=6, ge=1, description="times one request is sent at most; 3 where each time may have been charged"
+    )
     max_retry_s: float = Field(default=600.0, ge=0, description="longest time one request is retried")
 
 

@@ -144,29 +144,9 @@ class HttpClient:
         self._secrets = tuple(secrets)
         self._timeout_s = limit.timeout_s
         self._max_answer_bytes = max_answer_bytes
-        table = table or f"endpoints.{service}"
-        try:
-            base_url = check_base_url(base_url)
-        except ValueError as error:
-            raise UsageError(f"{table}.base_url {error}") from None
-        if not all(value.isascii() and value.isprintable() for value in (headers or {}).values()):
-            raise UsageError(
-                f"a secret of {table} holds characters that cannot be sent in a header; is it the right one?"
-            )
-        connections = limit.concurrency + _SPARE_CONNECTIONS  # never fewer than requests: httpx would raise PoolTimeout
-        self._client = httpx.AsyncClient(
-            base_url=base_url,
-            headers={"user-agent": f"batch-scan/{__version__}", "accept-encoding": "identity", **(headers or {})},
-            timeout=httpx.Timeout(
-                connect=CONNECT_TIMEOUT_S, read=limit.timeout_s, write=write_timeout_s, pool=limit.timeout_s
-            ),
-            limits=httpx.Limits(
-                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEPALIVE_S
-            ),
-            verify=_tls_context(),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        own_headers = dict(headers or {})
+        base_url = _checked(base_url, own_headers, table or f"endpoints.{service}")
+        self._client = _client(base_url, own_headers, limit, write_timeout_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -272,8 +252,9 @@ class HttpClient:
         return HttpReply(status, exchange.headers, parsed, dump_json(parsed), bytes_sent)
 
     def _unreadable(self, status: int, why: str) -> EndpointError:
+        """An answer came, so the work was done and is charged: asking again would be paid again."""
         return EndpointError(
-            Failure.TRANSIENT,
+            Failure.REFUSED,
             f"the answer of {self.service} {why}",
             http_status=status,
             maybe_charged=True,
@@ -286,6 +267,34 @@ class HttpClient:
             http_status=exchange.status,
             maybe_charged=exchange.sent,
         )
+
+
+def _checked(base_url: str, headers: Mapping[str, str], table: str) -> str:
+    """Return the base URL; raises UsageError as `HttpClient` does."""
+    try:
+        checked_url = check_base_url(base_url)
+    except ValueError as error:
+        raise UsageError(f"{table}.base_url {error}") from None
+    if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        raise UsageError(f"a secret of {table} holds characters that cannot be sent in a header; is it the right one?")
+    return checked_url
+
+
+def _client(base_url: str, headers: Mapping[str, str], limit: LimitTable, write_timeout_s: float) -> httpx.AsyncClient:
+    connections = limit.concurrency + _SPARE_CONNECTIONS  # never fewer than requests: httpx would raise PoolTimeout
+    return httpx.AsyncClient(
+        base_url=base_url,
+        headers={"user-agent": f"batch-scan/{__version__}", "accept-encoding": "identity", **headers},
+        timeout=httpx.Timeout(
+            connect=CONNECT_TIMEOUT_S, read=limit.timeout_s, write=write_timeout_s, pool=limit.timeout_s
+        ),
+        limits=httpx.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEPALIVE_S
+        ),
+        verify=_tls_context(),
+        follow_redirects=False,
+        trust_env=False,
+    )
 
 
 class _Stretches(httpx.AsyncByteStream):

@@ -3,12 +3,12 @@
 | outcome | failure | may have been charged |
 |---|---|---|
 | 429 | rate limited | no |
-| 408, 425 | transient | no |
-| 5xx | transient | yes |
+| 408, 425, 503 | transient | no |
+| any other 5xx | transient | yes |
 | no connection | transient | no |
 | certificate not valid | fatal | no |
 | reset, timeout, answer cut short | transient | yes, once the whole request had left |
-| 2xx that is too large or not JSON | transient | yes |
+| 2xx that came whole and is compressed or not JSON, or is too large | refused: it would be paid again | yes |
 | 401, 402, 403, 407 | fatal: key, quota, permission | no |
 | 404, 405, 410, 421 and every redirect | fatal: the URL is wrong, and would be for every request | no |
 | any other 4xx | refused: this sample, or these options | no |
@@ -40,6 +40,8 @@ _FATAL_KEY = frozenset(
         HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
     }
 )
+_UNTOUCHED = HTTPStatus.SERVICE_UNAVAILABLE
+"""Says that the service did not take the request on."""
 WRONG_URL = frozenset(
     {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE, HTTPStatus.MISDIRECTED_REQUEST}
 )
@@ -95,7 +97,7 @@ def status_error(
         http_status=status,
         vendor_code=clean_text(redact(problem.code), _CODE_CHARS),
         retry_after_s=parse_retry_after(asked, now) if retriable else None,
-        maybe_charged=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+        maybe_charged=status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != _UNTOUCHED,
     )
 
 

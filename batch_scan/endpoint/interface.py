@@ -9,7 +9,8 @@ An endpoint gets samples and gives scores. It is asked in four steps, which the 
 4. `read` makes scores of an answer. Pure, so that stored answers can be read again.
 
 The key under which an answer is kept is made of the sample's digest, the operation and `settings`; so `settings` must
-hold everything that changes an answer, the adapter's own version included, and nothing that does not (key, base URL).
+hold everything that changes an answer, the adapter's own version included, and nothing that does not (key, base URL:
+the core itself keeps the answers of a `base_url` on this machine apart).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from batch_scan.endpoint.config import ServiceConfig
     from batch_scan.media.interface import AudioSpec
-    from batch_scan.model import Answer, Medium, Request, Sample, Score
+    from batch_scan.model import Answer, Request, Sample, Score
+    from batch_scan.vocabulary import Medium
 
 
 @dataclass(frozen=True, slots=True)

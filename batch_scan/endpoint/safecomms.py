@@ -13,11 +13,12 @@ from batch_scan.endpoint.interface import BatchLimits, Endpoint, Needs, Quota
 from batch_scan.endpoint.safecomms_answer import read_answer
 from batch_scan.endpoint.safecomms_config import AuthScheme, SafeCommsConfig
 from batch_scan.endpoint.safecomms_prices import PRICES
-from batch_scan.endpoint.safecomms_wire import OPERATIONS, Call, encode, fields_of
+from batch_scan.endpoint.safecomms_wire import OPERATIONS, encode, fields_of
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.media.interface import AudioCodec, AudioSpec
-from batch_scan.model import Answer, Medium
+from batch_scan.model import Answer
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,7 +131,8 @@ class SafeComms(Endpoint):
                 f"the sample has {len(sample.data):,} bytes, more than the {self.config.max_sample_bytes:,} that "
                 f"max_upload_bytes leaves room for",
             )
-        reply = await self.post(encode(self.config, sample))
+        call = encode(self.config, sample)
+        reply = await self._opened().send("POST", call.path, json=call.json, form=call.form, files=call.files)
         return Answer(
             raw=reply.raw,
             tokens_charged=self.quote(request.medium, request.samples),
@@ -139,13 +141,17 @@ class SafeComms(Endpoint):
             bytes_sent=reply.bytes_sent,
         )
 
-    async def post(self, call: Call) -> HttpReply:
-        """Send an encoded call, once. Raises EndpointError."""
-        return await self._opened().send("POST", call.path, json=call.json, form=call.form, files=call.files)
-
     def read(self, request: Request, answer: Answer) -> list[Score]:
         """See `Endpoint.read`."""
-        return read_answer(self.name, request, answer, self.config.severity_scores)
+        audio = self.config.audio
+        looked_for = audio.detect_pii or bool(audio.custom_keywords) or audio.detect_distress
+        return read_answer(
+            self.name,
+            request,
+            answer,
+            self.config.severity_scores,
+            unknown_fields_count=looked_for and request.medium is Medium.AUDIO,
+        )
 
     async def _usage(self) -> Quota:
         timeout_s = min(_USAGE_TIMEOUT_S, self.config.limit.timeout_s)

@@ -9,6 +9,8 @@
 | `isClean: false` | the worst score is unclean; where nothing is above 0, a score of 0.5 in `other` |
 | `isBypassAttempt: true`, `addons.replacedUnsafe: true` | 0.5 in `other`, unclean |
 | `addons.replacedPii: true` | 0.6 in `pii` |
+| any other field of `addons` that says something | 0.5 in `other`, unclean |
+| a field that is not known, where an option is set whose findings stand in fields that nobody documents | the same |
 | no `isClean`, or one that is not true or false | no answer: `EndpointError` |
 """
 
@@ -19,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from batch_scan.endpoint.answer_json import parse_json
 from batch_scan.endpoint.safecomms_times import Transcription, transcription_of
+from batch_scan.endpoint.safecomms_unknown import raised_fields, says_something
 from batch_scan.errors import EndpointError, Failure
-from batch_scan.model import Category, Medium, Score
+from batch_scan.model import Score
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Category, Medium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,6 +46,8 @@ _CATEGORIES = {
     "violence": Category.VIOLENCE,
     "pii": Category.PII,
 }
+_FLAGS = frozenset({"isBypassAttempt", "replacedUnsafe"})
+"""Flags that are known to be true or false: anything else in their place is never taken for false."""
 _LABEL_CHARS = 100
 _CONTEXT_CHARS = 1000
 _MAX_ENTRIES = 1000
@@ -63,14 +69,25 @@ class _Claim:
     category: Category | None = None
 
 
-def read_answer(endpoint: str, request: Request, answer: Answer, severities: SeverityScores) -> list[Score]:
+def read_answer(
+    endpoint: str, request: Request, answer: Answer, severities: SeverityScores, *, unknown_fields_count: bool = False
+) -> list[Score]:
     """Return the scores that an answer gives to the request's one sample.
+
+    Args:
+        endpoint: its name.
+        request: what was asked.
+        answer: what came.
+        severities: which number a severity word stands for.
+        unknown_fields_count: whether something was asked for whose findings stand in fields that nobody documents.
 
     Raises EndpointError (`REFUSED`) where the answer does not say whether the sample is clean.
     """
     body = _body(answer.raw)
     sample = request.samples[0]
     claims = _Reader(body, sample, severities).claims()
+    if unknown_fields_count:
+        claims += map(_not_understood, raised_fields(body)[:_MAX_ENTRIES])
     if not body["isClean"]:
         claims = _with_unclean(claims)
     return [_score(endpoint, request, sample, claim) for claim in claims]
@@ -153,13 +170,13 @@ class _Reader:
         if addons is not None and not isinstance(addons, dict):
             yield _not_understood("addons")
             addons = None
-        told = {**(addons or {}), "isBypassAttempt": self._body.get("isBypassAttempt")}
-        raised = [label for label, value in told.items() if value is not None and value is not False]
-        for label in ("isBypassAttempt", "replacedUnsafe"):
-            if label in raised:
-                yield _Claim(label, UNKNOWN_SCORE, unclean=True)
-        if "replacedPii" in raised:
-            yield _Claim("replacedPii", PII_SCORE, category=Category.PII)
+        told = [("isBypassAttempt", self._body.get("isBypassAttempt")), *(addons or {}).items()]
+        for label, value in told[:_MAX_ENTRIES]:
+            if label == "replacedPii" and _is_raised(value):
+                yield _Claim(label, PII_SCORE, category=Category.PII)
+            elif _is_raised(value) if label in _FLAGS else says_something(value):
+                yield _not_understood(label)
+        yield from _beyond("addons", len(told))
 
     def _graded(self, label: str, severity: Any) -> _Claim:
         word = _text(severity)
@@ -167,6 +184,10 @@ class _Reader:
         if score is None:
             return _Claim(label, UNKNOWN_SCORE, clean_text(word, _LABEL_CHARS), unclean=True)
         return _Claim(label, score, clean_text(word, _LABEL_CHARS))
+
+
+def _is_raised(value: Any) -> bool:
+    return value is not None and value is not False
 
 
 def _beyond(what: str, number: int) -> Iterator[_Claim]:

@@ -14,9 +14,9 @@ from pydantic import Field, field_validator, model_validator
 from batch_scan.endpoint.config import ServiceConfig
 from batch_scan.endpoint.http import BaseUrl
 from batch_scan.media.interface import AudioCodec
-from batch_scan.model import Medium
 from batch_scan.secret import SecretRef
 from batch_scan.table import Table
+from batch_scan.vocabulary import Medium
 
 NEUTRAL_LANGUAGE = "English"
 """What audio and image calls take as English, at no extra cost; the text call's ``en`` costs a token more here."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.alias_generators import to_camel
 
 from batch_scan.endpoint.safecomms_config import KeywordsEncoding, Send
-from batch_scan.model import Medium
+from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,10 +60,12 @@ def encode(config: SafeCommsConfig, sample: Sample) -> Call:
     """Return the call that carries a sample's bytes, the way `send` says."""
     if sample.data is None:
         raise ValueError("the sample has no data to send")
-    if config.send is Send.BASE64:
-        return _encode_json(config, sample.medium, base64.b64encode(sample.data).decode("ascii"))
     operation = OPERATIONS[sample.medium]
-    form = {name: _form_value(value, config.keywords_encoding) for name, value in fields_of(config, operation).items()}
+    fields = fields_of(config, operation)
+    if config.send is Send.BASE64:
+        content = base64.b64encode(sample.data).decode("ascii")
+        return Call(path=f"moderation/{operation}", json={operation: content, **fields})
+    form = {name: _form_value(value, config.keywords_encoding) for name, value in fields.items()}
     # The name is ours: how the user's file is called is nobody's business.
     file_name = f"sample.{_EXTENSIONS.get(sample.mime, 'bin')}"
     return Call(
@@ -71,18 +73,6 @@ def encode(config: SafeCommsConfig, sample: Sample) -> Call:
         form=form,
         files={operation: (file_name, sample.data, sample.mime)},
     )
-
-
-def encode_url(config: SafeCommsConfig, medium: Medium, url: str) -> Call:
-    """Return the call that names a public URL for SafeComms to fetch (within 30 s for sound, 5 s for pictures)."""
-    if not url.startswith(("https://", "http://")):
-        raise ValueError("SafeComms fetches http and https URLs only")
-    return _encode_json(config, medium, url)
-
-
-def _encode_json(config: SafeCommsConfig, medium: Medium, content: str) -> Call:
-    operation = OPERATIONS[medium]
-    return Call(path=f"moderation/{operation}", json={operation: content, **fields_of(config, operation)})
 
 
 def _form_value(value: Any, keywords: KeywordsEncoding) -> str | list[str]:

@@ -27,7 +27,7 @@ from batch_scan.evidence import Evidence
 from batch_scan.ledger import Ledger, RunStart
 from batch_scan.media.program import ffmpeg_version
 from batch_scan.media.reader import MediaReader
-from batch_scan.model import Reason, RunId, RunRow, Shortfall
+from batch_scan.model import RunId, RunRow, Shortfall
 from batch_scan.pace.budget import LocalBudget
 from batch_scan.pace.clock import SystemClock
 from batch_scan.pace.limiter import LocalLimiter
@@ -41,6 +41,7 @@ from batch_scan.scratch import scratch_of
 from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
 from batch_scan.totals import Exit
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from batch_scan.model import Reason
 from batch_scan.totals import Exit, add_cost, add_row, exit_of_rows, worst
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

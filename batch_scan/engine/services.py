@@ -10,11 +10,12 @@ from batch_scan.ask import Asker
 from batch_scan.endpoint.registry import build as build_endpoint
 from batch_scan.errors import EndpointError, UsageError
 from batch_scan.examine import Takers
-from batch_scan.model import Reason, Shortfall
+from batch_scan.model import Shortfall
 from batch_scan.pace.retry import RetryPolicy
 from batch_scan.secret import secrets_of
 from batch_scan.transcribe.registry import build as build_transcriber
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,11 +1,11 @@
 """Sound of a file, as chunks for those who asked for it.
 
-One guarded ffmpeg decodes a track to mono samples, which are measured, planned and encoded as they come; of a track
+One guarded ffmpeg decodes a track to samples, which are mixed, measured, planned and encoded as they come; of a track
 nothing but the end of the chunk that is being filled is held. ffmpeg exits with 0 on truncated files, so what was
 decoded is compared with what the container declares, and the presentation times of the samples with their number.
 
-Channels are mixed with unequal weights, because equal ones cancel sound whose sides are of opposite phase, and ffmpeg's
-own downmix leaves out channels that it has no place for and refuses unknown layouts.
+Channels are mixed here (`mix`): ffmpeg's own downmix cancels sound of opposite phase, leaves out channels that it has
+no place for and refuses unknown layouts.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from batch_scan.media.coverage import OGG_PAGE_BYTES, SoundRead, ends_within_ogg
 from batch_scan.media.decoder import wall_limit
 from batch_scan.media.encode import SAMPLE_BYTES
 from batch_scan.media.interface import AudioTally, Chunk, Silence
+from batch_scan.media.mix import channels_kept, keep_channels, mixed
 from batch_scan.media.runner import ChildLimits, compile_args, input_args, start_child
 from batch_scan.media.soundbuffer import SoundBuffer
 from batch_scan.media.taker import Taker
 from batch_scan.media.timeline import Timeline
 from batch_scan.model import Shortfall
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -42,16 +44,17 @@ if TYPE_CHECKING:
 
 Event: TypeAlias = Chunk | Silence | Shortfall | AudioTally
 
-_BLOCK_S: Final = 10.0
-"""Sound is read and measured in blocks of this length."""
+_BLOCK_WINDOWS: Final = 100
+"""Sound is read and measured in blocks of this many windows (10 s), ..."""
+
+_BLOCK_CHANNELS: Final = 8
+"""... and of fewer where there are more channels than these."""
 
 _STAMP_S: Final = 0.25
 """How often ffmpeg logs a presentation time. A hole is placed this exactly; a line costs some 50 µs on both sides."""
 
 _STAMP_TIMEOUT_S: Final = 30.0
 """A time is logged before its sound is written; if it does not come through in this time, it never will."""
-
-_MAX_CHANNELS: Final = 64
 
 
 async def read_audio(
@@ -80,18 +83,6 @@ async def read_audio(
         async with aclosing(_Track(path, info, track, wanted, limits).read()) as events:
             async for event in events:
                 yield event
-
-
-def downmix(channels: int) -> str:
-    """Return the filter that makes one channel of `channels` declared ones; it serves any number that comes.
-
-    The first channel weighs twice as much as each other one, so that of two with opposite phase a third is left (10 dB
-    below one alone), as is of a single one. Weights add up to 1 for mono and stereo; for more channels they do not, as
-    a lone voice among 32 channels would come out as silence: the loudest of films may clip.
-    """
-    scaled, first, other = ("<", 2.0, 1.0) if channels <= 2 else ("=", 2 / 3, 1 / 3)  # noqa: PLR2004 - stereo
-    rest = "".join(f"+{other:.4f}*c{channel}" for channel in range(1, _MAX_CHANNELS))
-    return f"pan=mono|c0{scaled}{first:.4f}*c0{rest}"
 
 
 class _Stamps:
@@ -132,6 +123,7 @@ class _Track:
         self._track = track
         self._limits = limits
         self._rate_hz = max(spec.sample_rate_hz for spec in specs)
+        self._channels = channels_kept(track.channels, track.codec)
         self._timeline = Timeline(self._rate_hz, info.container)
         self._stamps = _Stamps(self._timeline)
         self._buffer = SoundBuffer(self._rate_hz)
@@ -186,11 +178,23 @@ class _Track:
         shortfalls, tally = judge(self._seen, self._timeline, self._track.index, self.declared_s)
         for shortfall in shortfalls:
             yield shortfall
+        if (late := self._late_track()) is not None:
+            yield late
         yield tally
+
+    def _late_track(self) -> Shortfall | None:
+        """Say once per file what came to light on the way; of a file without a film the probe has said so."""
+        late_s = self._timeline.late_sound_s
+        if late_s is None or self._info.main_video is None or self._track is not self._info.audio[0]:
+            return None
+        detail = f"a sound track begins at {late_s:.1f} s that the file's beginning says nothing of"
+        return Shortfall(Reason.DAMAGED, f"{detail}; it is not examined")
 
     async def _decoded(self, child: Child) -> AsyncGenerator[list[Window], None]:
         """Yield the windows of one block after the other; their samples are in the buffer by then."""
-        size = round(_BLOCK_S * self._rate_hz) * SAMPLE_BYTES
+        windows = max(1, min(_BLOCK_WINDOWS, _BLOCK_WINDOWS * _BLOCK_CHANNELS // self._channels))
+        frame_bytes = SAMPLE_BYTES * self._channels
+        size = windows * self._window * frame_bytes
         while not self._seen.too_long:
             try:
                 block = await child.read_exactly(size)
@@ -198,21 +202,21 @@ class _Track:
                 self._seen.stopped = error
                 await child.stop(error.reason)
                 return
-            pcm = np.frombuffer(block, dtype="<i2", count=len(block) // SAMPLE_BYTES)
-            if not len(pcm):
+            frames = np.frombuffer(block, "<i2", len(block) // frame_bytes * self._channels).reshape(-1, self._channels)
+            if not len(frames):
                 return
-            await self._stamps.reach(self._seen.decoded + len(pcm))
-            yield self._place(pcm)
+            await self._stamps.reach(self._seen.decoded + len(frames))
+            yield self._place(frames)
 
-    def _place(self, pcm: npt.NDArray[np.int16]) -> list[Window]:
+    def _place(self, frames: npt.NDArray[np.int16]) -> list[Window]:
         """Put samples where they belong on the line of time, with the holes between them."""
         windows: list[Window] = []
         holes = self._timeline.holes
-        while holes and holes[0].after < self._seen.decoded + len(pcm):
+        while holes and holes[0].after < self._seen.decoded + len(frames):
             hole = holes[0]
             before = hole.after - self._seen.decoded
-            windows += self._measured(pcm[:before])
-            pcm = pcm[before:]
+            windows += self._measured(frames[:before])
+            frames = frames[before:]
             if self._seen.too_long or self._room < hole.length:
                 self._seen.too_long = True
                 return windows
@@ -221,16 +225,21 @@ class _Track:
             windows.append(Window(start, self._buffer.end, Kind.HOLE))
             self._seen.add_hole(start, hole)
             holes.popleft()
-        return windows + self._measured(pcm)
+        return windows + self._measured(frames)
 
-    def _measured(self, pcm: npt.NDArray[np.int16]) -> list[Window]:
-        if len(pcm) > self._room:
-            pcm = pcm[: max(0, self._room)]
+    def _measured(self, frames: npt.NDArray[np.int16]) -> list[Window]:
+        if len(frames) > self._room:
+            frames = frames[: max(0, self._room)]
             self._seen.too_long = True
-        windows = list(measure(pcm, self._buffer.end, round(WINDOW_S * self._rate_hz)))
+        pcm = mixed(frames, self._window, is_mono=self._track.channels == 1)
+        windows = list(measure(pcm, self._buffer.end, self._window))
         self._buffer.append(pcm, windows)
         self._seen.decoded += len(pcm)
         return windows
+
+    @property
+    def _window(self) -> int:
+        return round(WINDOW_S * self._rate_hz)
 
     @property
     def _room(self) -> int:
@@ -243,7 +252,7 @@ class _Track:
         filters = ",".join(
             (
                 "aformat=sample_fmts=fltp",
-                downmix(self._track.channels),
+                keep_channels(self._channels),
                 f"aresample={self._rate_hz}",
                 "aformat=sample_fmts=s16",
                 f"asetnsamples=n={round(_STAMP_S * self._rate_hz)}:p=0",

@@ -33,8 +33,8 @@ WINDOW_S: Final = 0.1
 
 SILENCE_PEAK: Final = 32
 """A window is silent where no 16-bit sample exceeds this: 60 dB below full scale. Quiet speech, with peaks 45 dB below
-full scale, is five times as loud, and still sound where it is on one side of a stereo track alone. Dither and the noise
-floor of digital recordings (1 to 8) are silence; the hiss of a tape counts as sound."""
+full scale, is five times as loud. Of several channels each is measured (`mix`). Dither and the noise floor of digital
+recordings (1 to 8) are silence; the hiss of a tape counts as sound."""
 
 MIN_SILENCE_S: Final = 3.0
 """Shorter silence at the ends of a chunk stays in it."""

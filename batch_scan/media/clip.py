@@ -11,13 +11,15 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 import ffmpeg
+import numpy as np
 
 from batch_scan.errors import MediaError
-from batch_scan.media.audio import downmix
+from batch_scan.media.chunks import WINDOW_S
 from batch_scan.media.encode import SAMPLE_BYTES, wav_bytes
+from batch_scan.media.mix import keep_channels, mixed
 from batch_scan.media.runner import ChildLimits, compile_args, input_args, start_child
-from batch_scan.model import Reason
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Reason
 
 with warnings.catch_warnings():
     # Its regular expressions are not raw strings, it imports audioop, and it looks for ffmpeg on the PATH.
@@ -39,8 +41,8 @@ PEAK_DBFS: Final = -1.0
 """... unless that would take their peaks above this."""
 
 _RATE_HZ: Final = 16_000
-_CHANNELS: Final = 64
-"""The number of channels of a track is not known here: weights for many serve any."""
+_CHANNELS: Final = 8
+"""The number of channels of a track is not known here: so many serve most, and the last takes what is beyond."""
 
 
 async def cut_clip(path: Path, track: int, start_s: float, end_s: float, limits: MediaLimits) -> bytes:
@@ -75,9 +77,10 @@ def evened(pcm: bytes) -> bytes:
 
 
 async def _cut(path: Path, track: int, start_s: float, length_s: float, limits: MediaLimits) -> bytes:
-    wanted = round(length_s * _RATE_HZ) * SAMPLE_BYTES
+    frame_bytes = SAMPLE_BYTES * _CHANNELS
+    wanted = round(length_s * _RATE_HZ) * frame_bytes
     source = ffmpeg.input(**input_args(path, limits, ss=f"{start_s:.3f}", threads=1))
-    filters = f"aformat=sample_fmts=fltp,{downmix(_CHANNELS)},aresample={_RATE_HZ}"
+    filters = f"aformat=sample_fmts=fltp,{keep_channels(_CHANNELS)},aresample={_RATE_HZ}"
     cut = ffmpeg.output(source, "pipe:1", map=f"0:{track}", af=filters, format="s16le", t=f"{length_s:.3f}")
     # Seeking may have to decode from far before.
     allowed_s = limits.wall_base_s + limits.wall_per_media_s * min(start_s + length_s, limits.max_duration_s)
@@ -86,7 +89,8 @@ async def _cut(path: Path, track: int, start_s: float, length_s: float, limits: 
         while await child.read(1 << 16):
             pass
         end = await child.wait()
-    if len(pcm) < SAMPLE_BYTES:
+    if len(pcm) < frame_bytes:
         detail = clean_text(end.untrusted_stderr) or "the track is silent or shorter"
         raise MediaError(end.reason or Reason.NO_SAMPLES, f"no sound at {start_s:.1f} s: {detail}")
-    return pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES]
+    frames = np.frombuffer(pcm, "<i2", len(pcm) // frame_bytes * _CHANNELS).reshape(-1, _CHANNELS)
+    return mixed(frames, round(WINDOW_S * _RATE_HZ)).tobytes()

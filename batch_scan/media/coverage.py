@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from batch_scan.media.interface import AudioTally
-from batch_scan.model import Reason, Shortfall
+from batch_scan.model import Shortfall
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from batch_scan.errors import MediaError

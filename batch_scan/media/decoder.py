@@ -18,7 +18,7 @@ import batch_scan
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
 from batch_scan.media.runner import ChildLimits, start_child
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence

@@ -19,7 +19,7 @@ from batch_scan.errors import MediaError
 from batch_scan.media.chunks import WINDOW_S, measure, quietest_cut
 from batch_scan.media.interface import AudioCodec
 from batch_scan.media.runner import ChildLimits, compile_args, start_child
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

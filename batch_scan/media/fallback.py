@@ -17,7 +17,8 @@ from batch_scan.errors import MediaError
 from batch_scan.media.interface import FrameTally
 from batch_scan.media.runner import ChildLimits, compile_args, input_args, start_child
 from batch_scan.media.wanted import WantedTimes, spread
-from batch_scan.model import Digest, Medium, Reason, Sample, Shortfall
+from batch_scan.model import Digest, Sample, Shortfall
+from batch_scan.vocabulary import Medium, Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

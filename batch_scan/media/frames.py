@@ -16,8 +16,9 @@ from batch_scan.media.fallback import program_frames
 from batch_scan.media.interface import FrameTally
 from batch_scan.media.probe import Told, parse_end
 from batch_scan.media.wanted import WantedTimes, spread
-from batch_scan.model import Digest, Medium, Reason, Sample, Shortfall
+from batch_scan.model import Digest, Sample, Shortfall
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Medium, Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -33,6 +34,7 @@ _Count = Annotated[int, Field(ge=0, le=1 << 40)]
 class _Shortfall(Told):
     reason: Reason
     detail: str
+    track: int | None = None
 
 
 class _Tally(Told):
@@ -50,6 +52,8 @@ class _Received:
     samples: int = 0
     pictures: int = 0
     is_closed: bool = False
+    is_unsupported: bool = False
+    """The decoder has tried it, and given up before the first picture."""
 
 
 async def read_frames(
@@ -58,29 +62,28 @@ async def read_frames(
     """Yield the wanted pictures of every picture track; see `interface.Reader.frames`.
 
     A decoder that ends early costs what it had not sent: a Shortfall, and a tally of what had come, for every track
-    that was not closed. Tracks that PyAV has no decoder for go through the ffmpeg program.
+    that was not closed. Tracks that PyAV has no decoder for, as it says beforehand or when it has tried, go through the
+    ffmpeg program.
     """
     spec = _shared_cap(info, spec)
     wall_s = wall_limit(path, info.duration_s, limits)
-    decodable = tuple(track for track in info.video if track.codec)
-    others = tuple(track for track in info.video if not track.codec)
+    received = [_Received(track) for track in info.video]
+    decodable = {one.track.index: one for one in received if one.track.codec}
     if decodable:
-        info = replace(info, video=decodable)
-        async with aclosing(_worker_frames(pool, path, info, spec, limits, wall_s=wall_s)) as told:
+        info = replace(info, video=tuple(one.track for one in decodable.values()))
+        request = _request(path, info, spec, limits)
+        async with aclosing(_worker_frames(pool, request, info, decodable, wall_s * len(decodable))) as told:
             async for one in told:
                 yield one
-    for track in others:
+    for track in [one.track for one in received if one.is_unsupported or not one.track.codec]:
         duration_s = track.duration_s or info.duration_s
         async for one in program_frames(path, track, duration_s, spec, limits, wall_s=wall_s):
             yield one
 
 
 async def _worker_frames(
-    pool: DecoderPool, path: Path, info: MediaInfo, spec: FrameSpec, limits: MediaLimits, *, wall_s: float
+    pool: DecoderPool, request: dict[str, Any], info: MediaInfo, tracks: dict[int, _Received], wall_s: float
 ) -> AsyncGenerator[Sample | Shortfall | FrameTally, None]:
-    tracks = {track.index: _Received(track) for track in info.video}
-    request = _request(path, info, spec, limits)
-    wall_s *= len(tracks)
     try:
         async with aclosing(pool.ask(request, wall_s)) as messages:
             async for kind, body in messages:
@@ -89,7 +92,7 @@ async def _worker_frames(
                     yield told
     except MediaError as error:
         yield Shortfall(error.reason, f"pictures: {error.detail}", type(error).__name__)
-    interval_s = spread(spec.interval_s, info.duration_s, spec.max_frames)
+    interval_s = spread(request["interval_s"], info.duration_s, request["max_frames"])
     for tally in _open_tallies(tracks, interval_s, info.duration_s):
         yield tally
 
@@ -131,10 +134,14 @@ def _parse(kind: wire.Kind, body: bytes, tracks: dict[int, _Received]) -> Sample
             return _sample(wire.unpack_picture(body), tracks)
         if kind is wire.Kind.SHORTFALL:
             missing = _Shortfall.model_validate(wire.unpack_json(body))
+            if _is_unsupported(missing, tracks):
+                return None
             return Shortfall(missing.reason, clean_text(missing.detail))
         if kind is wire.Kind.TALLY:
             tally = _Tally.model_validate(wire.unpack_json(body))
             tracks[tally.track].is_closed = True
+            if tracks[tally.track].is_unsupported:
+                return None
             return FrameTally(tally.track, tally.planned, tally.extracted, tally.deduplicated)
         if kind is wire.Kind.REQUEST:
             raise wire.WireError("a request")  # noqa: TRY301 - handled as any other nonsense
@@ -144,6 +151,14 @@ def _parse(kind: wire.Kind, body: bytes, tracks: dict[int, _Received]) -> Sample
     if not all(received.is_closed for received in tracks.values()):
         raise MediaError(Reason.DECODER_CRASHED, "the decoder process gave no account of a track")
     return None
+
+
+def _is_unsupported(missing: _Shortfall, tracks: dict[int, _Received]) -> bool:
+    """Say whether a track is left to the ffmpeg program, which then closes it, and note it."""
+    if missing.reason is not Reason.CODEC_UNSUPPORTED or missing.track is None or tracks[missing.track].pictures:
+        return False
+    tracks[missing.track].is_unsupported = True
+    return True
 
 
 def _sample(picture: wire.Picture, tracks: dict[int, _Received]) -> Sample:
@@ -165,7 +180,7 @@ def _sample(picture: wire.Picture, tracks: dict[int, _Received]) -> Sample:
 def _open_tallies(tracks: dict[int, _Received], interval_s: float, duration_s: float | None) -> Iterator[FrameTally]:
     """Yield tallies for the tracks that the worker did not close."""
     for index, received in tracks.items():
-        if received.is_closed:
+        if received.is_closed or received.is_unsupported:
             continue
         length_s = received.track.duration_s or duration_s or 0.0
         wanted = 1 if received.track.is_cover else WantedTimes(interval_s).left_before(length_s)

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
-from batch_scan.media.cut import cut_off
 from batch_scan.media.decoder import wall_limit
-from batch_scan.model import AudioTrack, MediaInfo, Reason, VideoTrack
+from batch_scan.media.structure import structure_gap
+from batch_scan.model import AudioTrack, MediaInfo, Shortfall, VideoTrack
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +71,7 @@ class _Info(Told):
     container: str
     duration_s: _Seconds | None
     tracks: tuple[Annotated[_Audio | _Video, Field(discriminator="type")], ...]
+    late: str = ""
 
 
 class End(Told):
@@ -96,13 +98,15 @@ async def probe(pool: DecoderPool, path: Path, limits: MediaLimits) -> MediaInfo
     if end is None or end.info is None:
         raise MediaError(Reason.DECODER_CRASHED, "the decoder process gave no answer")
     container = clean_text(end.info.container, _NAME_CHARS)
-    cut = cut_off(path, container)
+    missing = [structure_gap(path, container)]
+    if end.info.late:
+        missing.append(Shortfall(Reason.DAMAGED, clean_text(end.info.late)))
     return MediaInfo(
         container,
         end.info.duration_s,
         tuple(track.track() for track in end.info.tracks if isinstance(track, _Audio)),
         tuple(track.track() for track in end.info.tracks if isinstance(track, _Video)),
-        (cut,) if cut is not None else (),
+        tuple(one for one in missing if one is not None),
     )
 
 

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from batch_scan.errors import MediaError
 from batch_scan.media.formats import ALLOWED_FORMATS
 from batch_scan.media.program import compile_args, ffmpeg_exe, ffmpeg_version, input_args
-from batch_scan.model import Reason
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter, SubprocessTransport

@@ -10,7 +10,8 @@ from batch_scan.errors import MediaError
 from batch_scan.media.chunks import ChunkPlanner, ChunkRules, Span, SpanKind
 from batch_scan.media.encode import MIME, capacity, open_encoder
 from batch_scan.media.interface import Chunk, Silence
-from batch_scan.model import Digest, Medium, Sample, Shortfall
+from batch_scan.model import Digest, Sample, Shortfall
+from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator

@@ -24,6 +24,7 @@ _INPUT: Final = re.compile(r"\[info\] Duration: .*, start: (-?\d+\.\d+), bitrate
 _COMPLAINT: Final = re.compile(
     r"\[(?:error|fatal|panic)\] (?P<what>.*)|\[warning\] (?P<corrupt>.*\bcorrupt.*)", re.IGNORECASE
 )
+_NEW_SOUND: Final = re.compile(r"\[warning\] New audio stream with index \d+ at pos:\d+ and DTS:(-?\d+(?:\.\d+)?)s")
 _NO_DECODER: Final = re.compile(r"no decoder found|decoder .*not found|unknown decoder", re.IGNORECASE)
 _NO_MEMORY: Final = re.compile(r"cannot allocate memory", re.IGNORECASE)
 
@@ -54,6 +55,7 @@ class Timeline:
         container_complaint: the last thing the demuxer complained of, likewise.
         no_decoder: ffmpeg has no decoder for the track.
         no_memory: ffmpeg ran into its limit of memory.
+        late_sound_s: when the first sound track begins that the file's beginning says nothing of, seconds; or None.
     """
 
     def __init__(self, rate_hz: int, container: str = "") -> None:
@@ -63,6 +65,7 @@ class Timeline:
         self.container_complaint = ""
         self.no_decoder = False
         self.no_memory = False
+        self.late_sound_s: float | None = None
         self._rate_hz = rate_hz
         self._demuxer = ("[in#", f"[{container} @") if container else ("[in#",)  # before and since ffmpeg 6
         self._least = round(HOLE_MIN_S * rate_hz)
@@ -86,6 +89,8 @@ class Timeline:
             self._complain(untrusted_line, complaint["what"] or complaint["corrupt"])
         elif self._first is None and (found := _INPUT.match(untrusted_line)):
             self._container_start_s = float(found[1])
+        elif self.late_sound_s is None and (late := _NEW_SOUND.search(untrusted_line)):
+            self.late_sound_s = max(0.0, float(late[1]) - self._container_start_s)
 
     def _complain(self, untrusted_line: str, what: str) -> None:
         self.complaint = what

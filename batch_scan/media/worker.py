@@ -19,7 +19,7 @@ from batch_scan.media import wire
 from batch_scan.media.worker_frames import TrackFrames
 from batch_scan.media.worker_open import LibavLog, open_media
 from batch_scan.media.worker_probe import describe
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +50,13 @@ def _served(request: dict[str, Any], log: LibavLog, send: Callable[[bytes], None
         if request["do"] == "probe":
             with open_media(request["path"], request, log) as container:
                 return {"info": describe(container, log)}
+        late = ""
         for track in request["tracks"]:
-            TrackFrames(request, track, log, send).run()
+            frames = TrackFrames(request, track, log, send)
+            frames.run()
+            late = late or frames.late
+        if late:
+            send(wire.pack_json(wire.Kind.SHORTFALL, {"reason": Reason.DAMAGED, "detail": late}))
     except MediaError as error:
         return {"reason": error.reason, "detail": error.detail, "error_type": type(error).__name__}
     except MemoryError:

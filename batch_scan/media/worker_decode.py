@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from batch_scan.errors import MediaError
 from batch_scan.media.interface import FrameMode
 from batch_scan.media.worker_open import has_no_decoder
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

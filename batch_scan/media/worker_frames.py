@@ -14,13 +14,14 @@ from batch_scan.media.twins import MAX_RUN_S, is_twin
 from batch_scan.media.wanted import WantedTimes, spread
 from batch_scan.media.worker_account import Account
 from batch_scan.media.worker_decode import TrackDecoder
+from batch_scan.media.worker_late import late_tracks
 from batch_scan.media.worker_open import open_media
 from batch_scan.media.worker_packets import TrackPackets
 from batch_scan.media.worker_picture import PictureMaker
 from batch_scan.media.worker_plain import PlainPass
 from batch_scan.media.worker_progress import Mistrusted, Progress
 from batch_scan.media.worker_select import SelectivePass
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,6 +39,9 @@ _KEYFRAME_LATE_S: Final = 15.0
 
 _MAKE_UP_TIMES: Final = cast("int", Flags.gen_pts.value)
 """A flag that PyAV sets on every container. Rather no times than made-up ones, where those may be what misled us."""
+
+_CHUNK: Final = "skipping unsupported chunk"
+"""Said of animated WebP by a libav that knows only the still kind."""
 
 _REORDERING_CODECS: Final = frozenset({"h264", "hevc"})
 
@@ -96,6 +100,9 @@ class TrackFrames:
         track: the track, as `worker_probe` described it.
         log: libav's log.
         send: takes finished messages.
+
+    Attributes:
+        late: a sentence about tracks that came to light on the way; empty where none did.
     """
 
     def __init__(
@@ -106,6 +113,7 @@ class TrackFrames:
         self._is_cover: bool = track["is_cover"]
         self._log = log
         self._send = send
+        self.late = ""
         self._mode = FrameMode(request["mode"])
         self._sampler = _Sampler(self._index, send, dedup=request["dedup"] and not self._is_cover)
         declared_s = track["duration_s"] or request["duration_s"]
@@ -128,7 +136,7 @@ class TrackFrames:
             self._account.failure = error
         self._sampler.close()
         for reason, detail in self._account.shortfalls():
-            told = {"reason": reason, "detail": f"picture track {self._index}: {detail}"}
+            told = {"reason": reason, "detail": f"picture track {self._index}: {detail}", "track": self._index}
             self._send(wire.pack_json(wire.Kind.SHORTFALL, told))
         self._send(wire.pack_json(wire.Kind.TALLY, self._tally()))
 
@@ -156,6 +164,7 @@ class TrackFrames:
                 return False
             finally:
                 account.decoded = decoder.decoded
+            self.late = late_tracks(container)
             self._explain_nothing(decoder)
         return True
 
@@ -183,7 +192,7 @@ class TrackFrames:
             return
         if self._log.said_picture_too_large():
             raise MediaError(Reason.TOO_MANY_PIXELS, "its pictures are larger than is decoded")
-        if self._log.said("not implemented") or self._log.said("is not supported"):
+        if self._log.said("not implemented") or self._log.said("is not supported") or self._log.said(_CHUNK):
             raise MediaError(Reason.CODEC_UNSUPPORTED, f"no decoder for it: {self._log.last()}")
 
     def _tally(self) -> dict[str, int]:

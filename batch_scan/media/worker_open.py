@@ -20,8 +20,8 @@ import av.logging
 
 from batch_scan.errors import MediaError
 from batch_scan.media.formats import ALLOWED_FORMATS, ANALYZE_DURATION_US, PROBE_BYTES
-from batch_scan.model import Reason
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

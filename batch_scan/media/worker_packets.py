@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from av.stream import Discard
 
+from batch_scan.media.worker_late import demuxed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 _TICKS_PER_S: Final = 1_000_000  # AV_TIME_BASE, the unit of a container's own times
 _FALLBACK_RATE: Final = 25.0
 _MAX_RATE: Final = 1000.0
-_MAX_ERRORS_IN_A_ROW: Final = 64
 _JUMP_BACK_S: Final = 1.0
 _HOLE_S: Final = 1.0
 _DOUBT_S: Final = 2.0
@@ -97,7 +98,7 @@ class TrackPackets:
         return ticks * self._tick_s - self._start_s + shift_s
 
     def __iter__(self) -> Iterator[TrackPacket]:
-        for packet in self._demuxed():
+        for packet in demuxed(self._container, self._note_failure):
             if not packet.size:
                 continue
             if packet.stream_index != self._stream.index:
@@ -112,19 +113,8 @@ class TrackPackets:
                 return
             yield placed
 
-    def _demuxed(self) -> Iterator[Packet[Any]]:
-        """Yield packets until the end of the file, or until the demuxer only fails."""
-        failures = 0
-        while failures < _MAX_ERRORS_IN_A_ROW:
-            try:
-                for packet in self._container.demux():
-                    failures = 0
-                    yield packet
-            except Exception:  # noqa: BLE001 - PyAV raises builtins of any kind; what is missing is counted later
-                failures += 1
-                self._demux_failures += 1
-            else:
-                return
+    def _note_failure(self) -> None:
+        self._demux_failures += 1
 
     def _placed(self, packet: Packet[Any]) -> TrackPacket:
         breaks = self._follow_jump(packet)

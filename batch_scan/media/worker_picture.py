@@ -13,7 +13,7 @@ import numpy as np
 import simplejpeg
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from batch_scan.media.twins import THUMBNAIL_SIDE
+from batch_scan.media.twins import thumbnail_size
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -56,9 +56,10 @@ class PictureMaker:
         )
 
     def thumbnail(self, scaled: VideoFrame) -> NDArray[np.uint8]:
-        """Return the picture as 3 by 96 by 96 levels, for `twins.is_twin`."""
+        """Return the picture as planes of cells, for `twins.is_twin`."""
+        columns, rows = thumbnail_size(scaled.width, scaled.height)
         small = self._thumbnailer.reformat(
-            scaled, THUMBNAIL_SIDE, THUMBNAIL_SIDE, "yuv444p", interpolation=Interpolation.AREA, threads=1
+            scaled, columns, rows, "yuv444p", interpolation=Interpolation.AREA, threads=1
         )
         return np.stack(_planes(small))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from av.stream import Disposition
 
+from batch_scan.media.worker_late import GROWING_FORMATS, late_tracks, read_through
 from batch_scan.media.worker_open import has_no_decoder
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def describe(container: InputContainer, log: LibavLog) -> dict[str, Any]:
     """Return the file's tracks and durations as plain values; durations that are mere guesses are None.
 
     Bare sound formats without an index (MP3, ADTS, …) are counted through packet by packet where their header does not
-    say how long they are.
+    say how long they are. So are containers that may hold tracks which are not there at the beginning, unless their
+    pictures will be read from beginning to end anyway: `late` is then a sentence about such tracks, else empty.
     """
     guessed = log.said(_GUESSED)
     tracks = [_track(stream, guessed=guessed) for stream in container.streams if stream.type in {"audio", "video"}]
@@ -36,7 +38,11 @@ def describe(container: InputContainer, log: LibavLog) -> dict[str, Any]:
         duration_s = max(known)
     if duration_s is None and container.format.name in _COUNTED_FORMATS and len(tracks) == 1:
         duration_s = tracks[0]["duration_s"] = _counted(container)
-    return {"container": container.format.name, "duration_s": duration_s, "tracks": tracks}
+    late = ""
+    if container.format.name in GROWING_FORMATS and not any(map(_is_film, tracks)):
+        read_through(container)
+        late = late_tracks(container)
+    return {"container": container.format.name, "duration_s": duration_s, "tracks": tracks, "late": late}
 
 
 def declared_duration(stream: Stream) -> float | None:
@@ -70,6 +76,10 @@ def _track(stream: Stream, *, guessed: bool) -> dict[str, Any]:
         return {**track, "width": size[0], "height": size[1], "is_cover": is_cover(stream)}
     sound = (context.channels, context.sample_rate) if context else (0, 0)
     return {**track, "channels": sound[0], "sample_rate_hz": sound[1] or 0, "language": stream.language or ""}
+
+
+def _is_film(track: dict[str, Any]) -> bool:
+    return bool(track["type"] == "video" and track["codec"] and not track["is_cover"])
 
 
 def _counted(container: InputContainer) -> float | None:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from batch_scan.endpoint.config import BudgetTable
 
-RUN = "run"
-"""What `LocalBudget.reached_by` calls the budget of the whole run."""
-
 
 class _Fit(Enum):
     """Whether tokens fit into a purse."""
@@ -43,7 +40,6 @@ class _Fit(Enum):
 class _Purse:
     """One budget: what is spent, and what may yet be."""
 
-    name: str
     table: BudgetTable
     spent: int = 0
     reserved: int = 0
@@ -97,22 +93,11 @@ class LocalBudget(Budget):
         self, run: BudgetTable, services: Mapping[str, BudgetTable], spent: Mapping[str, int] | None = None
     ) -> None:
         self._spent = dict(spent or {})
-        self._run = _Purse(RUN, run, spent=sum(self._spent.values()))
-        self._purses = {name: _Purse(name, table, self._spent.get(name, 0)) for name, table in services.items()}
+        self._run = _Purse(run, spent=sum(self._spent.values()))
+        self._purses = {name: _Purse(table, self._spent.get(name, 0)) for name, table in services.items()}
         self._open: dict[ReservationId, _Reservation] = {}
         self._waiters: dict[int, _Waiter] = {}
         self._numbers = itertools.count(1)
-        self._reached_by: str | None = None
-
-    @property
-    def reached(self) -> bool:
-        """See `Budget.reached`."""
-        return self._reached_by is not None
-
-    @property
-    def reached_by(self) -> str | None:
-        """Which budget refused first: `RUN` or the name of a service; None where none has."""
-        return self._reached_by
 
     def spent(self, service: str | None = None) -> int:
         """Return the tokens settled for one service or, without one, for the run; earlier parts of the run included."""
@@ -142,10 +127,7 @@ class LocalBudget(Budget):
     async def may_start(self, reservation: ReservationId) -> bool:
         """See `Budget.may_start`. What a cautious budget has set aside is there. Raises KeyError if it is not open."""
         held = self._open[reservation]
-        spent = next((purse for purse in held.purses if held.tokens and purse.is_overtaken), None)
-        if spent is not None:
-            self._reached_by = self._reached_by or spent.name
-        return spent is None
+        return not (held.tokens and any(purse.is_overtaken for purse in held.purses))
 
     async def settle(self, reservation: ReservationId, tokens_charged: int) -> None:
         """See `Budget.settle`. Raises KeyError for a reservation that is not open, ValueError for a negative charge."""
@@ -167,7 +149,6 @@ class LocalBudget(Budget):
         """Grant or refuse if that can be said now; False where it depends on what is in flight."""
         fits = [purse.fit(waiter.tokens) for purse in waiter.purses]
         if _Fit.NEVER in fits:
-            self._reached_by = self._reached_by or waiter.purses[fits.index(_Fit.NEVER)].name
             waiter.decided.set_result(None)
             return True
         if _Fit.PERHAPS_LATER in fits:

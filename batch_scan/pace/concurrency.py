@@ -15,9 +15,6 @@ The law:
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import assert_never
 
 from batch_scan.pace.interface import Feedback
@@ -26,28 +23,6 @@ START = 4
 """Requests in flight at the start: enough to hide latency, few enough that a wrong guess costs four refusals."""
 GROWTH_REST_S = 30.0
 """How long growth rests after a 5xx or a network error."""
-_HISTORY = 100
-
-
-class ChangeReason(StrEnum):
-    """Why the limit changed."""
-
-    STARTED = "started"
-    ANSWERED = "answered"
-    RATE_LIMITED = "rate_limited"
-    TROUBLED = "troubled"
-    """The limit stayed, but growth rests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One entry of a controller's history."""
-
-    at_s: float
-    """On the clock of whoever holds the controller."""
-    limit: int
-    """The limit from then on."""
-    reason: ChangeReason
 
 
 class ConcurrencyController:
@@ -61,7 +36,6 @@ class ConcurrencyController:
         self._probing = True
         self._answered_in_round = 0
         self._growth_rests_until_s = now_s
-        self._history = deque([Change(now_s, self._limit, ChangeReason.STARTED)], maxlen=_HISTORY)
 
     @property
     def limit(self) -> int:
@@ -78,11 +52,6 @@ class ConcurrencyController:
         """Whether another request may start."""
         return self._in_flight < self._limit
 
-    @property
-    def history(self) -> tuple[Change, ...]:
-        """The latest changes, oldest first."""
-        return tuple(self._history)
-
     def started(self) -> int:
         """Count a request that starts, and return the episode that `returned` wants back."""
         self._in_flight += 1
@@ -95,10 +64,10 @@ class ConcurrencyController:
         match feedback:
             case Feedback.ANSWERED:
                 if was_full and episode == self._episode and now_s >= self._growth_rests_until_s:
-                    self._grow(now_s)
+                    self._grow()
                 return False
             case Feedback.RATE_LIMITED:
-                return episode == self._episode and self._cut(now_s)
+                return episode == self._episode and self._cut()
             case Feedback.TROUBLED:
                 self._rest(now_s)
                 return False
@@ -107,27 +76,20 @@ class ConcurrencyController:
             case _:
                 assert_never(feedback)
 
-    def _grow(self, now_s: float) -> None:
+    def _grow(self) -> None:
         self._answered_in_round += 1
         if self._limit < self._maximum and (self._probing or self._answered_in_round >= self._limit):
             self._limit += 1
             self._answered_in_round = 0
-            self._note(now_s, ChangeReason.ANSWERED)
 
-    def _cut(self, now_s: float) -> bool:
+    def _cut(self) -> bool:
         self._episode += 1
         self._probing = False
         self._limit = max(1, self._limit // 2)
         self._answered_in_round = 0
-        self._note(now_s, ChangeReason.RATE_LIMITED)
         return True
 
     def _rest(self, now_s: float) -> None:
-        if now_s >= self._growth_rests_until_s:
-            self._note(now_s, ChangeReason.TROUBLED)
         self._growth_rests_until_s = now_s + GROWTH_REST_S
         self._probing = False
         self._answered_in_round = 0
-
-    def _note(self, now_s: float, reason: ChangeReason) -> None:
-        self._history.append(Change(now_s, self._limit, reason))

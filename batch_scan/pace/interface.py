@@ -57,8 +57,3 @@ class Budget(Protocol):
     async def settle(self, reservation: ReservationId, tokens_charged: int) -> None:
         """Replace what was set aside by what it cost (0 where it was not charged)."""
         ...
-
-    @property
-    def reached(self) -> bool:
-        """True once a reservation has been refused."""
-        ...

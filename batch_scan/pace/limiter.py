@@ -21,7 +21,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch_scan.pace.concurrency import Change, ConcurrencyController
+from batch_scan.pace.concurrency import ConcurrencyController
 from batch_scan.pace.interface import Feedback, Limiter, SlotId
 from batch_scan.pace.meter import Meter
 from batch_scan.pace.retry import rate_pause_s
@@ -92,11 +92,6 @@ class ServiceLimiter:
     def waiting(self) -> int:
         """Requests in the queue."""
         return len(self._waiters)
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """How the concurrency changed and why, oldest first; explains a slow run afterwards."""
-        return self._controller.history
 
     def set_rate(self, requests_per_minute: float) -> None:
         """Take over the service's own rate: the lower of it and the user's, whichever is given."""

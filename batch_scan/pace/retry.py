@@ -1,7 +1,9 @@
 """Whether a failed request is sent again, and after which wait. Pure.
 
-A retry is bounded twice, by the number of attempts and by the time since the first one. Waits grow exponentially with
-full jitter (any wait up to the bound is as likely), so that requests which failed together do not come back together.
+A retry is bounded by the number of attempts and by the time since the first one; and more narrowly by the number of
+attempts that may have been charged, so that a service's bad day does not multiply the bill. Waits grow exponentially
+with full jitter (any wait up to the bound is as likely), so that requests which failed together do not come back
+together.
 
 After a 429 the whole service pauses, in the limiter; the request itself then waits for nothing more, but the attempt
 counts.
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 RATE_WINDOW_S = 60.0
 """Vendors count requests per minute: one minute of silence is enough after a 429 that names no time."""
+MAX_DOUBTFUL_ATTEMPTS = 3
+"""Times one request is sent at most where each time it may have been charged (5xx but 503, time-outs, resets): two more
+tries get over a hiccup, and in one run nothing is paid more than three times."""
 _FIRST_RATE_PAUSE_S = 15.0
 _MAX_DOUBLINGS = 30
 
@@ -55,7 +60,9 @@ class RetryPolicy:
         """Make the policy that a service's `limit` table asks for."""
         return cls(max_attempts=limit.max_attempts, max_elapsed_s=limit.max_retry_s)
 
-    def next_wait_s(self, error: EndpointError, attempt: int, elapsed_s: float, random: Random) -> float | None:
+    def next_wait_s(
+        self, error: EndpointError, attempt: int, elapsed_s: float, random: Random, *, doubtful_attempts: int = 0
+    ) -> float | None:
         """Return how long to wait before the next attempt, in seconds; None to give up.
 
         Args:
@@ -63,11 +70,12 @@ class RetryPolicy:
             attempt: how many attempts there were, this one included.
             elapsed_s: since the first attempt was sent.
             random: where jitter comes from.
+            doubtful_attempts: how many of the attempts may have been charged, this one included.
 
         A Retry-After is a minimum; where it lies beyond the time left there is nothing to wait for.
         """
         left_s = self.max_elapsed_s - elapsed_s
-        if attempt >= self.max_attempts or left_s <= 0:
+        if attempt >= self.max_attempts or doubtful_attempts >= MAX_DOUBTFUL_ATTEMPTS or left_s <= 0:
             return None
         match error.failure:
             case Failure.REFUSED | Failure.FATAL:

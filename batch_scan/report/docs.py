@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from batch_scan.model import Category
 from batch_scan.report.reasons import MEANINGS
 from batch_scan.report.schema import TABLES, TableSpec
+from batch_scan.vocabulary import Category
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch_scan.model import Coverage, RunTotals, Verdict
+from batch_scan.model import Coverage, RunTotals
 from batch_scan.report.runs import read_run
 from batch_scan.report.schema import Table
 from batch_scan.report.summary import EndpointUse, Highlight, Summary
+from batch_scan.vocabulary import Verdict
 
 if TYPE_CHECKING:
     from batch_scan.report.reader import Report

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch_scan.errors import BatchScanError
-from batch_scan.model import Outcome, RunTotals, Status, Verdict
+from batch_scan.model import RunTotals
 from batch_scan.report.arrow import storable_text
 from batch_scan.report.schema import SCHEMAS, Table
+from batch_scan.vocabulary import Outcome, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

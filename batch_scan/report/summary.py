@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch_scan.duration import format_duration
-from batch_scan.model import Coverage, RunTotals, Status, Verdict
+from batch_scan.model import Coverage, RunTotals
 from batch_scan.report.plaintext import WIDTH, aligned, cell, clock, head, number, share, tail
 from batch_scan.report.reasons import MEANINGS, UNKNOWN_REASON
+from batch_scan.vocabulary import Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

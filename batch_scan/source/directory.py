@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
 from batch_scan.errors import FetchError, UsageError
-from batch_scan.model import Item, Refused, Status
+from batch_scan.model import Item, Refused
 from batch_scan.source.globs import Selection
 from batch_scan.source.local import LocalFiles, absolute, refused, unreadable
 from batch_scan.untrusted import show_path
+from batch_scan.vocabulary import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from batch_scan.errors import FetchError
-from batch_scan.model import Reason
 from batch_scan.source.hosts import as_address, names_host
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     import ssl

@@ -7,7 +7,8 @@ import re
 from pathspec import GitIgnoreSpec
 
 from batch_scan.errors import UsageError
-from batch_scan.model import Reason, Shortfall
+from batch_scan.model import Shortfall
+from batch_scan.vocabulary import Reason
 
 
 class Selection:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import httpx
 
 from batch_scan.errors import FetchError
-from batch_scan.model import Reason
 from batch_scan.source.download import TransientError, UnreachableError, download
 from batch_scan.source.hosts import AllowedHosts, as_address, is_public, names_host, port_of
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_scan.errors import FetchError
-from batch_scan.model import Item, Reason, Refused, Shortfall, Stat, Status
+from batch_scan.model import Item, Refused, Shortfall, Stat
 from batch_scan.untrusted import clean_text, show_path
+from batch_scan.vocabulary import Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

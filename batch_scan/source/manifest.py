@@ -11,12 +11,13 @@ from urllib.parse import unquote_to_bytes
 
 from batch_scan.digest import digest_file
 from batch_scan.errors import FetchError
-from batch_scan.model import Item, Reason, Refused, Status
+from batch_scan.model import Item, Refused
 from batch_scan.source.globs import Selection
 from batch_scan.source.http import HttpFiles, parse_url, show_url
 from batch_scan.source.local import LocalFiles, absolute, refused
 from batch_scan.source.table import BadRow, valid_text
 from batch_scan.untrusted import clean_text, show_path
+from batch_scan.vocabulary import Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

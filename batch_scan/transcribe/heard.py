@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from batch_scan.model import Reason, Shortfall, Utterance
+from batch_scan.model import Shortfall, Utterance
+from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from batch_scan.model import RequestId
@@ -31,13 +32,23 @@ class Doubt(StrEnum):
 _NO_SPEECH_PROB = 0.6
 _AVG_LOGPROB = -1.0
 _COMPRESSION_RATIO = 2.4
-_UNDERSTOOD = 0.45
-"""Mean token probability below which tiny.en is guessing. Measured: English 0.69 to 0.84, under pink noise as loud as
-the voice 0.56 to 0.60; Spanish, French, German, Russian, Mandarin and Hindi 0.18 to 0.39 (docs/endpoints/local.md)."""
+_UNDERSTOOD = 0.5
+"""Mean token probability below which tiny.en is guessing. Measured on messages of 5 s and more: English 0.56 to 0.88,
+under pink noise as loud as the voice 0.58 to 0.75; Spanish and French up to 0.5 (docs/endpoints/local.md)."""
 _UNDERSTOOD_REPETITION = 0.7
 """The same for words in circles. Measured: a sentence truly said 20 times 0.92, speech played backwards 0.48."""
 _UNCLEAR_S = 10.0
-"""Less than this says too little: one short sentence with a strong accent, rightly heard, came at 0.33 to 0.42."""
+"""So much that was not understood is a shortfall, whatever else was."""
+_UNCLEAR_SHORT_S = 5.0
+"""Less than this says too little: short sentences with a strong accent, rightly heard, of up to 4.3 s came at 0.33 to
+0.42."""
+_UNCLEAR_SHARE = 0.3
+"""Between the two it is a shortfall where it is this part of the speech."""
+_WRITTEN_SHARE = 0.5
+"""Where less of a stretch was written down, the rest was dropped. Of speech in other languages Whisper may write "The"
+for 20 s; of English, pauses alone come to a third of a stretch at most."""
+_NOTHING_S = 2.0
+"""So much speech without a single utterance is a shortfall, however short: nobody knows what was said."""
 _PADDING_S = 0.8
 """What the voice detector adds to a stretch, both sides together."""
 
@@ -98,10 +109,11 @@ def is_repetitive(compression_ratio: float) -> bool:
 
 
 def shortfall(heard: Heard) -> Shortfall | None:
-    """Return what was said but not understood; None where it is less than ten seconds."""
+    """Return what was said but not understood; None where it is too little to tell (`_UNCLEAR_SHORT_S`)."""
     unclear_s = sum(one.end_s - one.start_s for one in heard.segments if not one.is_understood)
-    unclear_s += sum(max(end_s - start_s - _PADDING_S, 0.0) for start_s, end_s in _unwritten(heard))
-    if unclear_s < _UNCLEAR_S:
+    unclear_s += sum(_dropped_s(heard, *stretch) for stretch in heard.stretches)
+    said_s = sum(_length_s(*stretch) for stretch in heard.stretches)
+    if unclear_s < _unclear_bound_s(said_s) and (said_s < _NOTHING_S or any(map(_is_said, heard.segments))):
         return None
     return Shortfall(
         Reason.NOT_UNDERSTOOD,
@@ -110,13 +122,25 @@ def shortfall(heard: Heard) -> Shortfall | None:
     )
 
 
-def _unwritten(heard: Heard) -> list[tuple[float, float]]:
-    """Return the stretches of speech of which the model wrote nothing down at all."""
-    return [
-        (start_s, end_s)
-        for start_s, end_s in heard.stretches
-        if not any(one.start_s < end_s and one.end_s > start_s for one in heard.segments)
-    ]
+def _unclear_bound_s(said_s: float) -> float:
+    """Return from how many seconds on what was not understood is a shortfall, given how much was said at all."""
+    return min(_UNCLEAR_S, max(_UNCLEAR_SHORT_S, _UNCLEAR_SHARE * said_s))
+
+
+def _length_s(start_s: float, end_s: float) -> float:
+    """Return how long somebody speaks in a stretch, without what the voice detector added."""
+    return max(end_s - start_s - _PADDING_S, 0.0)
+
+
+def _is_said(segment: Segment) -> bool:
+    return segment.doubt is not Doubt.NOT_SPEECH
+
+
+def _dropped_s(heard: Heard, start_s: float, end_s: float) -> float:
+    """Return for how long somebody speaks in a stretch without a word of it being written down."""
+    length_s = _length_s(start_s, end_s)
+    written_s = sum(max(min(one.end_s, end_s) - max(one.start_s, start_s), 0.0) for one in heard.segments)
+    return length_s - written_s if written_s < _WRITTEN_SHARE * length_s else 0.0
 
 
 def utterances(heard: Heard, start_s: float, end_s: float, request_id: RequestId) -> list[Utterance]:
@@ -138,6 +162,5 @@ def utterances(heard: Heard, start_s: float, end_s: float, request_id: RequestId
             engine=heard.engine,
             request_id=request_id,
         )
-        for segment in heard.segments
-        if segment.doubt is not Doubt.NOT_SPEECH
+        for segment in filter(_is_said, heard.segments)
     ]

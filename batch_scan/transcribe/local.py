@@ -14,11 +14,12 @@ from batch_scan.endpoint.local import worker
 from batch_scan.endpoint.local.models import INSTALL_HINT, digest_of, locate
 from batch_scan.errors import EndpointError, Failure, UsageError
 from batch_scan.media.interface import AudioCodec, AudioSpec
-from batch_scan.model import Answer, Medium, Utterance
+from batch_scan.model import Answer, Utterance
 from batch_scan.transcribe.heard import Heard, shortfall, utterances
 from batch_scan.transcribe.interface import Transcriber
 from batch_scan.transcribe.join import SAMPLE_RATE_HZ
 from batch_scan.untrusted import clean_text, show_path
+from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

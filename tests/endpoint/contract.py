@@ -9,7 +9,8 @@ tests derive from one of them and give a `harness` fixture; adding a vendor is a
 | calls the sample unclean | at least one unclean score |
 | holds a label or a word we do not know | `other`, and never clean for the word |
 | does not say whether the sample is clean, or is not an answer at all | `REFUSED` on reading |
-| is cut, late, too large or no JSON | `TRANSIENT`, may have been charged |
+| is cut or late | `TRANSIENT`, may have been charged |
+| came whole and is too large or no JSON | `REFUSED`, may have been charged: it is not paid again |
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_scan.errors import EndpointError, Failure
-from batch_scan.model import Answer, Category, Medium, Request, RequestId, Sample, Score
+from batch_scan.model import Answer, Request, RequestId, Sample, Score
+from batch_scan.vocabulary import Category, Medium
 from tests.servers import faults
 from tests.servers.faults import Fault, Kind
 
@@ -335,7 +337,8 @@ class HttpEndpointContract(EndpointContract):
     )
     async def test_a_status_is_a_failure(self, harness: HttpHarness, status: int, failure: Failure) -> None:
         error = await self.failing(harness, faults.status(status))
-        assert (error.failure, error.http_status, error.maybe_charged) == (failure, status, status >= 500)
+        maybe_charged = status >= 500 and status != 503
+        assert (error.failure, error.http_status, error.maybe_charged) == (failure, status, maybe_charged)
 
     async def test_a_redirect_is_final_and_the_key_does_not_follow_it(self, harness: HttpHarness) -> None:
         error = await self.failing(harness, faults.status(307, location=f"{harness.base_url}/elsewhere"))
@@ -350,9 +353,6 @@ class HttpEndpointContract(EndpointContract):
     @pytest.mark.parametrize(
         "fault",
         [
-            pytest.param(faults.garbage(), id="garbage"),
-            pytest.param(faults.huge(17_000_000), id="huge"),
-            pytest.param(Fault(Kind.ANSWER, 200), id="empty"),
             pytest.param(Fault(Kind.TRUNCATE), id="truncated"),
             pytest.param(Fault(Kind.RESET_BEFORE_ANSWER), id="reset before the answer"),
             pytest.param(Fault(Kind.RESET_MID_ANSWER), id="reset in the answer"),
@@ -363,6 +363,20 @@ class HttpEndpointContract(EndpointContract):
     ) -> None:
         error = await self.failing(harness, fault)
         assert (error.failure, error.maybe_charged) == (Failure.TRANSIENT, True)
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            pytest.param(faults.garbage(), id="garbage"),
+            pytest.param(faults.huge(17_000_000), id="huge"),
+            pytest.param(Fault(Kind.ANSWER, 200), id="empty"),
+        ],
+    )
+    async def test_a_whole_answer_that_cannot_be_read_is_not_paid_again(
+        self, harness: HttpHarness, fault: Fault
+    ) -> None:
+        error = await self.failing(harness, fault)
+        assert (error.failure, error.http_status, error.maybe_charged) == (Failure.REFUSED, 200, True)
 
     @pytest.mark.parametrize(
         "fault", [Fault(Kind.HANG), Fault(Kind.HANG_AFTER_HEADERS)], ids=lambda fault: fault.kind.value

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from batch_scan import __version__
+from batch_scan.endpoint.base_url import is_on_this_machine
 from batch_scan.endpoint.config import LimitTable
 from batch_scan.endpoint.http import HttpClient, check_base_url
 from batch_scan.errors import EndpointError, Failure, UsageError
@@ -168,7 +169,7 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
 async def test_a_compressed_answer_is_refused_unread() -> None:
     bomb = gzip.compress(b" " * 10_000_000)
     error = await failing(answering(bomb, "200 OK", "Content-Encoding: gzip"))
-    assert (error.failure, error.maybe_charged) == (Failure.TRANSIENT, True)
+    assert (error.failure, error.maybe_charged) == (Failure.REFUSED, True)
     assert "compressed" in error.detail
 
 
@@ -180,7 +181,7 @@ async def test_an_endless_answer_is_cut_at_its_cap() -> None:
             await peer.send(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
 
     error = await failing(handler, max_answer_bytes=1_000_000)
-    assert (error.failure, error.maybe_charged) == (Failure.TRANSIENT, True)
+    assert (error.failure, error.maybe_charged) == (Failure.REFUSED, True)
     assert "larger than 1,000,000 bytes" in error.detail
 
 
@@ -270,8 +271,9 @@ async def test_what_is_not_http_is_a_broken_connection(reply: bytes) -> None:
     assert (error.failure, error.maybe_charged) == (Failure.TRANSIENT, True)
 
 
-async def test_an_answer_that_names_its_verdict_twice_is_not_read() -> None:
+async def test_an_answer_that_names_its_verdict_twice_is_not_read_and_not_paid_again() -> None:
     error = await failing(answering(b'{"isClean": false, "isClean": true}'))
+    assert (error.failure, error.http_status, error.maybe_charged) == (Failure.REFUSED, 200, True)
     assert "names a key twice" in error.detail
 
 
@@ -357,6 +359,20 @@ async def test_a_certificate_that_proves_nothing_stops_the_endpoint(untrusted_tl
 def test_a_base_url_that_could_leak_a_key_is_refused_and_names_its_place(url: str) -> None:
     with pytest.raises(UsageError, match=r"^transcribe\.acme\.base_url "):
         client(url, table="transcribe.acme")
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("http://127.0.0.1:8000/v1", True),
+        ("https://localhost", True),
+        ("http://[::1]:9", True),
+        ("https://api.example.com", False),
+        ("https://localhost.example.com", False),
+    ],
+)
+def test_a_sandbox_on_this_machine_is_told_from_the_vendor(url: str, *, is_here: bool) -> None:
+    assert is_on_this_machine(url) == is_here
 
 
 @pytest.mark.parametrize(

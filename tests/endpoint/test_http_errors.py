@@ -33,8 +33,8 @@ def test_a_status_says_what_may_be_done_next(status: int, failure: Failure) -> N
 
 
 @given(st.integers(100, 999))
-def test_only_5xx_may_have_been_charged(status: int) -> None:
-    assert error_for(status).maybe_charged == (status >= 500)
+def test_only_5xx_may_have_been_charged_and_503_not(status: int) -> None:
+    assert error_for(status).maybe_charged == (status >= 500 and status != 503)
 
 
 @pytest.mark.parametrize(

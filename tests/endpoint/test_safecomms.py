@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from batch_scan.endpoint.safecomms import SafeComms, SafeCommsConfig, build, parse_usage
-from batch_scan.endpoint.safecomms_wire import encode_url
 from batch_scan.errors import EndpointError, Failure, SecretError, UsageError
 from batch_scan.media.interface import AudioCodec
-from batch_scan.model import Digest, Medium, Request, RequestId, Sample
+from batch_scan.model import Answer, Digest, Request, RequestId, Sample
+from batch_scan.vocabulary import Medium
 from tests.endpoint.contract import Harness, HttpEndpointContract, HttpHarness, Told
 from tests.servers import faults
 from tests.servers.faults import Fault, Kind
@@ -164,19 +164,6 @@ async def test_keywords_can_travel_as_a_json_list_in_a_form(harness: SafeCommsHa
     await endpoint.open()
     await ask(endpoint, harness, Medium.AUDIO)
     assert harness.server.calls[-1].fields["customKeywords"] == ["a, b", "ü"]
-    await endpoint.close()
-
-
-async def test_a_public_url_can_be_sent_in_place_of_bytes(harness: SafeCommsHarness) -> None:
-    data = sample_of(Medium.AUDIO).data
-    assert data is not None
-    harness.server.urls["https://media.example.com/a.mp3"] = data
-    endpoint = harness.endpoint(audio={"transcribe": True})
-    await endpoint.open()
-    reply = await endpoint.post(encode_url(endpoint.config, Medium.AUDIO, "https://media.example.com/a.mp3"))
-    assert reply.json["isClean"] is True
-    assert harness.server.calls[-1].digest == hashlib.sha256(data).hexdigest()
-    assert harness.tokens_charged() == 60
     await endpoint.close()
 
 
@@ -347,6 +334,20 @@ async def test_a_key_that_no_header_can_carry_is_a_usage_error_without_the_key(
 async def test_submitting_before_opening_is_a_mistake_of_the_caller(harness: SafeCommsHarness) -> None:
     with pytest.raises(RuntimeError, match="before open"):
         await ask(harness.endpoint(), harness, Medium.FRAME)
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize("option", [{"detect_pii": True}, {"custom_keywords": ["bomb"]}, {"detect_distress": True}])
+def test_findings_in_fields_that_nobody_documents_are_not_clean_where_they_were_asked_for(
+    harness: SafeCommsHarness, option: dict[str, Any]
+) -> None:
+    answer = Answer(json.dumps({"isClean": True, "found": ["bomb"]}), 50)
+    for table, medium, number in ((option, Medium.AUDIO, 1), (option, Medium.FRAME, 0), ({}, Medium.AUDIO, 0)):
+        endpoint = harness.endpoint(audio=table)
+        scores = endpoint.read(harness.request(endpoint, medium), answer)
+        assert [(score.vendor_label, score.unclean) for score in scores] == [("found", True)] * number
 
 
 # ------------------------------------------------------------------------------------------------ needs and settings

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from batch_scan.endpoint.safecomms_answer import PII_SCORE, UNKNOWN_SCORE, read_answer
 from batch_scan.endpoint.safecomms_config import SeverityScores
 from batch_scan.errors import EndpointError
-from batch_scan.model import Answer, Category, Digest, Medium, Request, RequestId, Sample, Score
+from batch_scan.model import Answer, Digest, Request, RequestId, Sample, Score
+from batch_scan.vocabulary import Category, Medium
 
 PAGE_EXAMPLE = {
     "id": "req_123456789",
@@ -35,12 +36,14 @@ PAGE_EXAMPLE = {
 }
 
 
-def read(body: Any, medium: Medium = Medium.AUDIO, severities: SeverityScores | None = None) -> list[Score]:
+def read(
+    body: Any, medium: Medium = Medium.AUDIO, severities: SeverityScores | None = None, **options: bool
+) -> list[Score]:
     end_s = 160.0 if medium is Medium.AUDIO else 100.0
     sample = Sample(medium, 100.0, end_s, Digest("d1"), "audio/mpeg", None)
     request = Request(RequestId("r1"), "safecomms", "audio", (sample,), 50)
     answer = Answer(raw=json.dumps(body), tokens_charged=50)
-    return read_answer("safecomms", request, answer, severities or SeverityScores())
+    return read_answer("safecomms", request, answer, severities or SeverityScores(), **options)
 
 
 def brief(scores: list[Score]) -> list[tuple[str, float, bool]]:
@@ -175,6 +178,48 @@ def test_replaced_personal_data_is_a_pii_score_and_replaced_unsafe_text_is_uncle
     assert brief(read({"isClean": True, "addons": {"replacedUnsafe": True}})) == [("other", UNKNOWN_SCORE, True)]
     assert read({"isClean": True, "addons": {"replacedUnsafe": False, "replacedPii": None}}) == []
     assert read({"isClean": True, "addons": {"replacedPii": {}}})
+
+
+@pytest.mark.parametrize("value", [True, 1, "yes", ["x"], {"count": 2}])
+def test_an_addon_that_nobody_knows_is_never_clean(value: Any) -> None:
+    (score,) = read({"isClean": True, "addons": {"replacedHate": value, "replacedSpam": False, "replacedPii": None}})
+    assert (score.category, score.vendor_label, score.score, score.unclean) == (
+        Category.OTHER,
+        "replacedHate",
+        UNKNOWN_SCORE,
+        True,
+    )
+
+
+@pytest.mark.parametrize("value", [None, False, 0, "", [], {}, "None"])
+def test_an_addon_that_nobody_knows_and_that_says_nothing_is_none(value: Any) -> None:
+    assert read({"isClean": True, "addons": {"replacedHate": value}}) == []
+
+
+def test_a_bypass_that_only_the_addons_tell_of_counts() -> None:
+    assert brief(read({"isClean": True, "addons": {"isBypassAttempt": True}})) == [("other", UNKNOWN_SCORE, True)]
+
+
+def test_a_flood_of_addons_is_counted_not_swallowed() -> None:
+    scores = read({"isClean": True, "addons": {f"new{n}": True for n in range(1003)}})
+    assert len(scores) == 1000
+    assert (scores[-1].context, scores[-1].unclean) == ("4 more addons than are read", True)
+
+
+def test_where_findings_stand_in_fields_nobody_documents_an_unknown_field_is_never_clean() -> None:
+    told = {"isClean": True, "pii": [{"type": "phone"}], "keywordMatches": ["bomb"], "distress": {"detected": True}}
+    assert read(told) == []
+    scores = read(told, unknown_fields_count=True)
+    assert [(score.vendor_label, score.score, score.unclean) for score in scores] == [
+        ("pii", UNKNOWN_SCORE, True),
+        ("keywordMatches", UNKNOWN_SCORE, True),
+        ("distress", UNKNOWN_SCORE, True),
+    ]
+    quiet = {"isClean": True, "id": "r", "pii": [], "keywordMatches": None, "distress": {"detected": False}}
+    assert read(quiet, unknown_fields_count=True) == []
+    assert read({**PAGE_EXAMPLE, "isClean": True, "transcription": "hello"}, unknown_fields_count=True) == read(
+        {**PAGE_EXAMPLE, "isClean": True}
+    )
 
 
 def test_an_issue_is_timed_by_the_transcription_where_that_has_times() -> None:

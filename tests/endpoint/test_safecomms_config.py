@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from batch_scan.endpoint.safecomms_config import AudioOptions, ImageOptions, SafeCommsConfig
 from batch_scan.endpoint.safecomms_prices import PRICES
-from batch_scan.endpoint.safecomms_wire import encode, encode_url, fields_of
-from batch_scan.model import Digest, Medium, Sample
+from batch_scan.endpoint.safecomms_wire import encode, fields_of
+from batch_scan.model import Digest, Sample
+from batch_scan.vocabulary import Medium
 
 
 def tokens(operation: str, **table: Any) -> int:
@@ -125,5 +126,3 @@ def test_what_cannot_be_encoded_is_a_mistake_of_the_caller() -> None:
     sample = Sample(Medium.FRAME, 0.0, 0.0, Digest(""), "image/jpeg", None)
     with pytest.raises(ValueError, match="no data"):
         encode(SafeCommsConfig(), sample)
-    with pytest.raises(ValueError, match="http"):
-        encode_url(SafeCommsConfig(), Medium.AUDIO, "file:///etc/passwd")

@@ -13,8 +13,9 @@ from batch_scan.engine.outcome import RunProgress, doubts_of, outcome_of, reconc
 from batch_scan.engine.services import Services
 from batch_scan.errors import UsageError
 from batch_scan.jobfile import load_job
-from batch_scan.model import Reason, RunRow, RunTotals, Shortfall
+from batch_scan.model import RunRow, RunTotals, Shortfall
 from batch_scan.totals import Exit
+from batch_scan.vocabulary import Reason
 from tests.asking_kit import ToyEndpoint, desk_of, ledger_in, sample_of
 from tests.report.made import plain, run
 

@@ -9,7 +9,7 @@ from batch_scan.engine.services import Services, build_services, open_askers
 from batch_scan.errors import EndpointError, Failure, UsageError
 from batch_scan.jobfile import load_job
 from batch_scan.media.interface import AudioSpec
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 from tests.asking_kit import ToyEndpoint, ToyTranscriber, desk_of, ledger_in
 
 if TYPE_CHECKING:

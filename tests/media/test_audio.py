@@ -15,7 +15,8 @@ import pytest
 from batch_scan.media.audio import read_audio
 from batch_scan.media.interface import AudioCodec, AudioSpec, AudioTally, Chunk, MediaLimits, Silence
 from batch_scan.media.runner import ffmpeg_exe
-from batch_scan.model import AudioTrack, MediaInfo, Reason, Shortfall, VideoTrack
+from batch_scan.model import AudioTrack, MediaInfo, Shortfall, VideoTrack
+from batch_scan.vocabulary import Reason
 from tests.corpus_media import (
     H264,
     concat_in_disguise,
@@ -315,6 +316,9 @@ async def test_the_noise_floor_of_a_recording_is_silence(tmp_path: Path) -> None
     ("channels", "mix"),
     [
         pytest.param(2, "stereo|c0=c0|c1=-1*c0", id="opposite phase"),
+        pytest.param(2, "stereo|c0=c0|c1=-2*c0", id="sides that unequal weights cancel"),
+        pytest.param(6, "5.1|c0=c0|c1=-2*c0", id="front sides that unequal weights cancel"),
+        pytest.param(6, "5.1|c1=c0|c2=c0|c4=-2*c0", id="three of six that cancel"),
         pytest.param(2, "stereo|c0=0*c0|c1=c0", id="right side alone"),
         pytest.param(6, "5.1|c0=0*c0|c3=c0", id="low-frequency channel alone"),
         pytest.param(24, "22.2|c23=c0", id="the last of 24 channels alone"),
@@ -325,6 +329,16 @@ async def test_sound_that_a_plain_downmix_would_lose_is_heard(tmp_path: Path, ch
     events = await heard(path, info_for(5.0, channels=channels))
     assert silences_of(events) == []
     assert np.abs(samples_of(only_chunk(events))).max() > 1000
+
+
+async def test_sound_is_heard_that_cancels_only_after_mono_has_become_stereo(tmp_path: Path) -> None:
+    first = silence(tmp_path / "a.mp3", 5)
+    second = tone(tmp_path / "b.mp3", 5, "-af", "pan=stereo|c0=c0|c1=-2*c0", "-b:a", "256k")
+    path = tmp_path / "both.mp3"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    sample = only_chunk(await heard(path, info_for(10.0, container="mp3"))).sample
+    assert sample.start_s == pytest.approx(5, abs=0.5)
+    assert sample.end_s == pytest.approx(10, abs=0.5)
 
 
 async def test_many_channels_without_a_layout_are_heard(tmp_path: Path) -> None:

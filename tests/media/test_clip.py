@@ -12,7 +12,7 @@ import pytest
 from batch_scan.errors import MediaError
 from batch_scan.media.clip import MAX_S, cut_clip, evened
 from batch_scan.media.interface import MediaLimits
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 from tests.corpus_media import H264, concat_in_disguise, make, multi_audio, numbered_source, silence, tone
 
 RATE = 16_000
@@ -58,6 +58,11 @@ def test_peaks_are_never_clipped() -> None:
     pcm[100:103] = (9000, 9001, -9000)
     louder = np.frombuffer(evened(pcm.tobytes()), "<i2")
     assert 29_000 < louder.max() <= 29_205  # 1 dB below full scale
+
+
+async def test_sides_that_a_mix_would_cancel_are_heard(tmp_path: Path) -> None:
+    path = tone(tmp_path / "a.wav", 3, "-af", "pan=stereo|c0=c0|c1=-2*c0")
+    assert level_dbfs(await clip(path, 0.5, 2.5)) == pytest.approx(-20.0, abs=0.3)
 
 
 async def test_silence_stays_silence(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from batch_scan.media.coverage import SoundRead, ends_within_ogg_page, judge
 from batch_scan.media.interface import AudioTally
 from batch_scan.media.runner import ChildEnd
 from batch_scan.media.timeline import Hole, Timeline
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 
 RATE = 1000
 

@@ -15,7 +15,7 @@ from batch_scan.errors import MediaError
 from batch_scan.media import wire
 from batch_scan.media.decoder import DecoderPool, wall_limit
 from batch_scan.media.interface import MediaLimits
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 
 ROGUE = """
 import os, resource, signal, sys, time

@@ -9,7 +9,7 @@ import pytest
 from batch_scan.errors import MediaError
 from batch_scan.media.encode import MP3_KBPS, capacity, open_encoder, wav_bytes
 from batch_scan.media.interface import AudioCodec, AudioSpec, MediaLimits
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 
 RATE = 16_000
 NOISE = np.random.default_rng(5).integers(-20_000, 20_000, 12 * RATE).astype("<i2").tobytes()

@@ -12,7 +12,8 @@ from batch_scan.media.decoder import DecoderPool
 from batch_scan.media.frames import read_frames
 from batch_scan.media.interface import FrameSpec, FrameTally, MediaLimits
 from batch_scan.media.probe import probe
-from batch_scan.model import MediaInfo, Reason, Sample, Shortfall, VideoTrack
+from batch_scan.model import MediaInfo, Sample, Shortfall, VideoTrack
+from batch_scan.vocabulary import Reason
 
 LIMITS = MediaLimits()
 FILM = MediaInfo("mov", 10.0, (), (VideoTrack(0, "h264", 320, 240, 10.0),))

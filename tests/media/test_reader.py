@@ -16,10 +16,11 @@ import pytest_asyncio
 
 from batch_scan.digest import digest_bytes
 from batch_scan.errors import MediaError
-from batch_scan.media.interface import FrameSpec, FrameTally, MediaLimits
+from batch_scan.media.interface import AudioSpec, FrameSpec, FrameTally, MediaLimits
 from batch_scan.media.reader import MediaReader
 from batch_scan.media.runner import ChildLimits, start_child
-from batch_scan.model import Medium, Reason, Sample, Shortfall
+from batch_scan.model import Sample, Shortfall
+from batch_scan.vocabulary import Medium, Reason
 from tests.corpus_media import (
     H264,
     concat_in_disguise,
@@ -87,6 +88,68 @@ async def refusal(reader: MediaReader, path: Path) -> Reason:
         await reader.probe(path)
     assert failure.value.detail.isprintable()
     return failure.value.reason
+
+
+# ------------------------------------------------------------------------------------------------- late tracks
+
+
+LATE_TS = ("-mpegts_start_pid", "0x300", "-mpegts_pmt_start_pid", "0x1200", "-output_ts_offset", "14")
+
+
+async def told_of(reader: MediaReader, path: Path) -> list[Shortfall]:
+    """What the probe and the pictures of a file say is missing of it."""
+    return [*(await reader.probe(path)).shortfalls, *(await frames(reader, path)).shortfalls]
+
+
+def joined(path: Path, *parts: Path) -> Path:
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+@pytest.mark.parametrize("first", ["film", "sound"])
+async def test_tracks_that_begin_late_in_a_transport_stream_are_told(
+    reader: MediaReader, tmp_path: Path, first: str
+) -> None:
+    begin = tmp_path / "a.ts"
+    begin = numbered_video(begin, 12, sound=True) if first == "film" else tone(begin, 12, "-c:a", "aac")
+    second = numbered_video(tmp_path / "b.ts", 3, *H264, *LATE_TS, sound=True)
+    (shortfall,) = await told_of(reader, joined(tmp_path / "both.ts", begin, second))
+    assert shortfall.reason is Reason.DAMAGED
+    assert shortfall.detail.startswith("a picture track begins late in the file")
+    assert "1 more alike" in shortfall.detail
+
+
+async def test_a_late_sound_track_is_told_with_its_time_where_only_sound_is_read(
+    reader: MediaReader, tmp_path: Path
+) -> None:
+    first = numbered_video(tmp_path / "a.ts", 12, sound=True)
+    second = tone(tmp_path / "b.ts", 3, "-c:a", "aac", *LATE_TS)
+    path = joined(tmp_path / "both.ts", first, second)
+    told = [
+        event
+        async for event in reader.audio(path, await reader.probe(path), (AudioSpec(),))
+        if isinstance(event, Shortfall)
+    ]
+    assert [one.reason for one in told] == [Reason.DAMAGED]
+    assert told[0].detail.startswith("a sound track begins at 14.0 s")
+
+
+async def test_pictures_that_a_flash_header_denies_are_told(reader: MediaReader, tmp_path: Path) -> None:
+    sound = ("-f", "lavfi", "-i", "sine=f=300:d=40", "-itsoffset", "30")
+    flags = ("-map", "0:a", "-map", "1:v", "-c:v", "flv1", "-c:a", "aac", "-flvflags", "no_metadata")
+    path = make(tmp_path / "a.flv", *sound, *numbered_source(10), *flags)
+    data = bytearray(path.read_bytes())
+    data[4] = 0x04  # sound alone
+    path.write_bytes(data)
+    (shortfall,) = await told_of(reader, path)
+    assert shortfall.detail.startswith("a picture track begins late")
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg", "a.flv", "a.ogg", "a.asf"])
+async def test_sound_whose_tracks_are_all_there_at_the_beginning_is_whole(
+    reader: MediaReader, tmp_path: Path, name: str
+) -> None:
+    assert await told_of(reader, tone(tmp_path / name, 12, *(("-c:a", "libvorbis") if name == "a.ogg" else ()))) == []
 
 
 # -------------------------------------------------------------------------------------------------------- probing
@@ -266,6 +329,13 @@ async def test_a_codec_that_only_the_program_knows_goes_through_it(reader: Media
     assert broken.tallies[0].planned > 0
 
 
+async def test_animated_webp_goes_through_the_program_that_knows_it(reader: MediaReader, tmp_path: Path) -> None:
+    path = make(tmp_path / "a.webp", *numbered_source(7), "-c:v", "libwebp_anim")
+    taken = await frames(reader, path)
+    assert taken.numbers == [0, 20, 40, 60]
+    assert (taken.shortfalls, taken.tallies) == ([], [FrameTally(0, 4, 4, 0)])
+
+
 async def test_a_decoder_over_its_memory_is_a_value_with_a_tally(film: Path) -> None:
     async with MediaReader(1, MediaLimits(memory_bytes=450 << 20)) as reader:
         assert (await frames(reader, film)).numbers == [0, 20, 40, 60, 80]
@@ -287,7 +357,7 @@ async def test_a_decoder_over_its_time_is_a_value_with_a_tally(film: Path) -> No
 async def test_frames_that_are_not_read_to_the_end_leave_the_reader_usable(reader: MediaReader, film: Path) -> None:
     info = await reader.probe(film)
     for _ in range(3):
-        async with aclosing(reader.frames(film, info, SPEC)) as told:  # type: ignore[type-var]  # a generator, in fact
+        async with aclosing(reader.frames(film, info, SPEC)) as told:
             assert isinstance(await anext(told), Sample)
     assert len((await frames(reader, film)).samples) == 5
 

@@ -12,7 +12,7 @@ import pytest
 
 from batch_scan.errors import MediaError
 from batch_scan.media.runner import ChildLimits, start_child
-from batch_scan.model import Reason
+from batch_scan.vocabulary import Reason
 
 LIMITS = ChildLimits(memory_bytes=4 << 30, cpu_s=30, file_bytes=1 << 20, wall_s=30)
 

@@ -5,17 +5,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from batch_scan.media.twins import MAX_CELL_DIFFERENCE, THUMBNAIL_SIDE, is_twin
+from batch_scan.media.twins import (
+    CELL_PX,
+    DARK_CHROMA_DIFFERENCE,
+    DARK_LUMA_DIFFERENCE,
+    MAX_CELL_DIFFERENCE,
+    MIN_CELLS,
+    is_twin,
+    thumbnail_size,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SHAPE = (3, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+SHAPE = (3, MIN_CELLS, MIN_CELLS)
 
 
 @pytest.fixture
 def thumbnail() -> NDArray[np.uint8]:
-    return np.random.default_rng(1).integers(20, 220, SHAPE, dtype=np.uint8)
+    return np.random.default_rng(1).integers(80, 220, SHAPE, dtype=np.uint8)
 
 
 def test_the_same_picture_is_a_twin(thumbnail: NDArray[np.uint8]) -> None:
@@ -47,3 +55,25 @@ def test_black_against_white_does_not_wrap_around() -> None:
 
 def test_pictures_of_different_shapes_are_no_twins(thumbnail: NDArray[np.uint8]) -> None:
     assert not is_twin(thumbnail[:1], thumbnail)
+
+
+@pytest.mark.parametrize(
+    ("plane", "allowed"), [(0, DARK_LUMA_DIFFERENCE), (1, DARK_CHROMA_DIFFERENCE), (2, DARK_CHROMA_DIFFERENCE)]
+)
+def test_little_light_on_black_is_another_picture(plane: int, allowed: int) -> None:
+    black = np.zeros(SHAPE, np.uint8)
+    black[1:] = 128
+    lit = black.copy()
+    lit[plane, 40, 40] += allowed
+    assert is_twin(lit, black)
+    lit[plane, 40, 40] += 1
+    assert not is_twin(lit, black)
+    assert not is_twin(black, lit)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (640, 360), (360, 640), (1920, 1080), (4096, 2304)])
+def test_cells_are_as_small_whatever_the_size_of_the_picture(size: tuple[int, int]) -> None:
+    columns, rows = thumbnail_size(*size)
+    assert size[0] / columns <= CELL_PX[0]
+    assert size[1] / rows <= CELL_PX[1]
+    assert columns * rows <= max(MIN_CELLS**2, 2 * size[0] * size[1] / (CELL_PX[0] * CELL_PX[1]))

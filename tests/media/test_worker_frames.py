@@ -284,6 +284,30 @@ def test_a_small_change_in_an_unmoving_film_is_seen(tmp_path: Path) -> None:
     assert [picture.start_s for picture in taken.pictures] == [0.0, 10.0, 12.0]
 
 
+def test_a_small_change_in_a_large_picture_is_seen(tmp_path: Path) -> None:
+    spot = "drawbox=x=2000:y=1100:w=14:h=14:c=0x909090:t=fill:enable='gte(t,5)'"
+    source = ("-f", "lavfi", "-i", f"color=c=0x606060:s=4096x2304:r=1:d=8,{spot}")
+    path = make(tmp_path / "spot.mp4", *source, *H264)
+    taken = Taken(path, interval_s=2.0, dedup=True, longest_px=4096)
+    assert [picture.start_s for picture in taken.pictures] == [0.0, 6.0]
+
+
+def test_a_faint_change_in_the_dark_is_seen(tmp_path: Path) -> None:
+    bar = "drawbox=x=100:y=100:w=8:h=60:c=0x0c0c0c:t=fill:enable='gte(t,5)'"
+    path = make(tmp_path / "dark.mp4", "-f", "lavfi", "-i", f"color=c=black:s=640x360:r=1:d=8,{bar}", *H264)
+    taken = Taken(path, interval_s=2.0, dedup=True, longest_px=640)
+    assert [picture.start_s for picture in taken.pictures] == [0.0, 6.0]
+
+
+@pytest.mark.parametrize("light", [1, 0.1])
+def test_an_unmoving_picture_is_its_own_twin_however_coarsely_it_was_coded(tmp_path: Path, light: float) -> None:
+    dimmed = f"lutyuv=y=16+(val-16)*{light}:u=128+(val-128)*{light}:v=128+(val-128)*{light}"
+    still = f"mandelbrot=s=640x360:r=5,trim=end_frame=1,{dimmed},loop=60:1,setpts=N/5/TB"
+    path = make(tmp_path / "a.mp4", "-f", "lavfi", "-i", still, *H264, "-crf", "30", "-g", "12", "-t", "12")
+    taken = Taken(path, interval_s=2.0, dedup=True, longest_px=640)
+    assert [picture.stands_for for picture in taken.pictures] == [6]
+
+
 # ------------------------------------------------------------------------------------------------------- damage
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_scan.pace.concurrency import GROWTH_REST_S, ChangeReason, ConcurrencyController
+from batch_scan.pace.concurrency import GROWTH_REST_S, ConcurrencyController
 from batch_scan.pace.interface import Feedback
 
 if TYPE_CHECKING:
@@ -110,21 +110,6 @@ def test_a_slot_given_back_unused_says_nothing_about_the_service() -> None:
     controller = ConcurrencyController(100, 0.0)
     FullHouse(controller).round(Feedback.NOT_SENT)
     assert controller.limit == 4
-
-
-def test_the_history_says_what_changed_when_and_why_and_stays_bounded() -> None:
-    controller = ConcurrencyController(1000, 0.0)
-    controller.returned(controller.started(), Feedback.TROUBLED, 1.0)
-    controller.returned(controller.started(), Feedback.TROUBLED, 2.0)
-    controller.returned(controller.started(), Feedback.RATE_LIMITED, 3.0)
-    assert [(change.at_s, change.limit, change.reason) for change in controller.history] == [
-        (0.0, 4, ChangeReason.STARTED),
-        (1.0, 4, ChangeReason.TROUBLED),
-        (3.0, 2, ChangeReason.RATE_LIMITED),
-    ]
-    for second in range(1000):
-        controller.returned(controller.started(), Feedback.RATE_LIMITED, float(second))
-    assert len(controller.history) == 100
 
 
 @given(

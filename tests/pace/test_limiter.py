@@ -118,7 +118,7 @@ def test_pauses_without_retry_after_grow_to_the_window_and_start_again_after_an_
     assert run_virtual(main()) == pytest.approx([15.0, 30.0, RATE_WINDOW_S, RATE_WINDOW_S, 0.0, 15.0], abs=1e-5)
 
 
-def test_a_rate_limit_halves_concurrency_and_the_limiter_shows_why(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rate_limit_halves_concurrency_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> LocalLimiter:
         limiter = limiter_of(LimitTable(concurrency=4))
         slots = [await limiter.acquire(NAME, 0) for _ in range(4)]
@@ -129,7 +129,6 @@ def test_a_rate_limit_halves_concurrency_and_the_limiter_shows_why(caplog: pytes
     with caplog.at_level("INFO"):
         service = run_virtual(main()).of(NAME)
     assert service.concurrency == 2
-    assert [change.limit for change in service.changes] == [4, 2]
     assert "2 at a time" in caplog.text
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batch_scan.endpoint.config import LimitTable
 from batch_scan.errors import EndpointError, Failure
-from batch_scan.pace.retry import RATE_WINDOW_S, RetryPolicy, rate_pause_s
+from batch_scan.pace.retry import MAX_DOUBTFUL_ATTEMPTS, RATE_WINDOW_S, RetryPolicy, rate_pause_s
 
 POLICY = RetryPolicy(max_attempts=6, max_elapsed_s=600.0, base_s=1.0, cap_s=60.0)
 
@@ -31,6 +31,12 @@ def test_what_is_final_is_never_sent_again(failure: Failure) -> None:
 def test_attempts_bound_it(failure: Failure) -> None:
     assert POLICY.next_wait_s(failed(failure), 5, 0.0, Random(1)) is not None
     assert POLICY.next_wait_s(failed(failure), 6, 0.0, Random(1)) is None
+
+
+def test_what_may_be_paid_each_time_is_tried_less_often() -> None:
+    assert POLICY.next_wait_s(failed(Failure.TRANSIENT), 4, 0.0, Random(1), doubtful_attempts=2) is not None
+    assert POLICY.next_wait_s(failed(Failure.TRANSIENT), 4, 0.0, Random(1), doubtful_attempts=3) is None
+    assert MAX_DOUBTFUL_ATTEMPTS == 3
 
 
 @pytest.mark.parametrize("failure", [Failure.TRANSIENT, Failure.RATE_LIMITED])

@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from batch_scan.model import (
-    Action,
     AudioTrack,
     Box,
-    Category,
     Coverage,
     Digest,
     FileResult,
@@ -16,20 +14,16 @@ from batch_scan.model import (
     Finding,
     Item,
     MediaInfo,
-    Medium,
-    Outcome,
-    Reason,
     RequestId,
     RequestRecord,
     RunId,
     RunRow,
     RunTotals,
     Score,
-    Status,
     Utterance,
-    Verdict,
     VideoTrack,
 )
+from batch_scan.vocabulary import Action, Category, Medium, Outcome, Reason, Status, Verdict
 
 BEGAN = datetime(2026, 11, 21, 23, 16, 48, 123456, tzinfo=UTC)
 RUN_ID = RunId("20261121T231648Z-7f3a9c")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from batch_scan.model import Reason
 from batch_scan.report.reasons import MEANINGS
+from batch_scan.vocabulary import Reason
 
 
 def test_every_reason_has_a_meaning_that_fits_its_table() -> None:

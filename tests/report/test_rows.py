@@ -9,32 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_scan.model import (
-    Action,
     AudioTrack,
     Box,
-    Category,
     Coverage,
     FileResult,
     FileRow,
     Finding,
     Item,
     MediaInfo,
-    Medium,
-    Outcome,
-    Reason,
     RequestId,
     RequestRecord,
     RunRow,
     RunTotals,
     Score,
-    Status,
     Utterance,
-    Verdict,
     VideoTrack,
 )
 from batch_scan.report.arrow import arrow_table
 from batch_scan.report.rows import rows_of, run_from_row, run_row
 from batch_scan.report.schema import SCHEMAS, TABLES, Table
+from batch_scan.vocabulary import Action, Category, Medium, Outcome, Reason, Status, Verdict
 from tests.report import made
 
 # Surrogates, NULs and control characters included: names and vendors' words come as they like.

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_scan.model import Action, Coverage, FileResult, Reason, RunTotals, Status, Verdict
+from batch_scan.model import Coverage, FileResult, RunTotals
 from batch_scan.report.figures import summarise
 from batch_scan.report.plaintext import WIDTH, display_width
 from batch_scan.report.reader import open_report
 from batch_scan.report.summary import EndpointUse, Highlight, Summary, summary_text
 from batch_scan.report.writer import ReportWriter
+from batch_scan.vocabulary import Action, Reason, Status, Verdict
 from tests.report import made
 
 if TYPE_CHECKING:

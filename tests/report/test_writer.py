@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 
 from batch_scan.errors import BatchScanError, UsageError
-from batch_scan.model import FileResult, FileRow, Reason, RunId, RunTotals, Status, Verdict
+from batch_scan.model import FileResult, FileRow, RunId, RunTotals
 from batch_scan.report.layout import part_numbers, part_path, partition
 from batch_scan.report.published import identify_by_uri
 from batch_scan.report.reader import open_report
 from batch_scan.report.schema import DETAIL_TABLES, TABLES, Table
 from batch_scan.report.writer import ReportWriter
+from batch_scan.vocabulary import Reason, Status, Verdict
 from tests.report import made
 
 if TYPE_CHECKING:

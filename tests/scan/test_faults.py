@@ -108,7 +108,7 @@ CASES = {
         Fault(Kind.RESET_BEFORE_ANSWER).charged(), 3, reason="request_failed", says="may have been charged"
     ),
     "reset during the answer": Case(Fault(Kind.RESET_MID_ANSWER), 3, reason="request_failed"),
-    "garbage": Case(garbage(), 3, reason="request_failed"),
+    "garbage": Case(garbage(), 3, reason="unrecognised_answer", limit="", says="may have been charged"),
     "half an answer": Case(Fault(Kind.TRUNCATE), 3, reason="request_failed"),
     "no answer": Case(hang(), 3, reason="request_failed", limit="max_attempts = 1\ntimeout_s = 1"),
     "no answer after the head": Case(
@@ -120,7 +120,7 @@ CASES = {
     "404 for ever": Case(status(404), 6, last=EVER, reason="endpoint_stopped"),
     "413": Case(status(413), 3, reason="sample_refused"),
     "a redirect": Case(status(302, location="http://127.0.0.1:9/elsewhere"), 6, last=EVER),
-    "an answer of 50 MB": Case(huge(50_000_000), 3, reason="request_failed"),
+    "an answer of 50 MB": Case(huge(50_000_000), 3, reason="unrecognised_answer", limit=""),
     "isClean missing": Case(without_verdict(), 3, reason="unrecognised_answer"),
     "isClean is no boolean": Case(changed(isClean="yes"), 3, reason="unrecognised_answer"),
     "an answer that is a list": Case(

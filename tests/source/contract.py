@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_scan.errors import FetchError
-from batch_scan.model import Item, Reason, Refused, Status
+from batch_scan.model import Item, Refused
+from batch_scan.vocabulary import Reason, Status
 
 if TYPE_CHECKING:
     from batch_scan.source.interface import Source

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_scan.model import Item, Reason, Refused, Status
+from batch_scan.model import Item, Refused
 from batch_scan.source.directory import DirectorySource
 from batch_scan.source.options import SourceOptions
+from batch_scan.vocabulary import Reason, Status
 from tests.source.contract import Case, SourceContract, only_item, only_refused, reasons
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ import pytest
 import trustme
 
 from batch_scan.errors import FetchError
-from batch_scan.model import Item, Reason
+from batch_scan.model import Item
 from batch_scan.source import download as module
 from batch_scan.source.download import UnreachableError, download
 from batch_scan.source.http import HttpFiles
 from batch_scan.source.options import SourceOptions
+from batch_scan.vocabulary import Reason
 from tests.source.loopback import respond, serving
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from batch_scan.errors import UsageError
-from batch_scan.model import Reason
 from batch_scan.source.globs import Selection
+from batch_scan.vocabulary import Reason
 
 
 def _wanted(path: str, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> bool:

@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from batch_scan.errors import FetchError
-from batch_scan.model import Item, Reason
+from batch_scan.model import Item
 from batch_scan.source.http import HttpFiles
 from batch_scan.source.options import SourceOptions
+from batch_scan.vocabulary import Reason
 from tests.source.loopback import Loopback, endless, in_turn, respond, serving
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_scan.errors import FetchError
-from batch_scan.model import Item, Reason
+from batch_scan.model import Item
 from batch_scan.source.local import LocalFiles, absolute
+from batch_scan.vocabulary import Reason
 from tests.source.rights import without_root_rights
 
 if TYPE_CHECKING:

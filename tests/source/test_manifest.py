@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch_scan.digest import digest_bytes
-from batch_scan.model import Item, Reason, Refused, Status
+from batch_scan.model import Item, Refused
 from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
+from batch_scan.vocabulary import Reason, Status
 from tests.source.contract import Case, SourceContract, only_item, only_refused, reasons
 from tests.source.loopback import respond, serving
 

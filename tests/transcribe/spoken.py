@@ -10,7 +10,8 @@ import imageio_ffmpeg
 import numpy as np
 
 from batch_scan.digest import digest_bytes
-from batch_scan.model import Digest, Medium, Request, RequestId, Sample
+from batch_scan.model import Digest, Request, RequestId, Sample
+from batch_scan.vocabulary import Medium
 
 RATE_HZ = 16_000
 MEDIA = Path(__file__).parents[2] / "sample_media"

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from batch_scan.model import Reason, RequestId
+from batch_scan.model import RequestId
 from batch_scan.transcribe.heard import Doubt, Heard, Segment, shortfall, utterances
+from batch_scan.vocabulary import Reason
 
 
 def _segment(start_s: float = 1.0, end_s: float = 2.0, confidence: float = 0.8, **other: Any) -> Segment:
@@ -76,9 +77,41 @@ def test_speech_of_which_nothing_was_written_down_is_a_shortfall() -> None:
     assert short.detail.startswith("19.2 s")
 
 
+def test_speech_of_which_next_to_nothing_was_written_down_is_a_shortfall() -> None:
+    short = shortfall(_heard(_segment(1.0, 2.0, text="The"), stretches=((0.0, 20.8),)))
+    assert short is not None
+    assert short.detail.startswith("19.0 s")
+
+
+def test_pauses_inside_a_stretch_are_no_shortfall() -> None:
+    phrases = [_segment(at, at + 2.0) for at in range(0, 280, 3)]
+    stretches = tuple((float(at), at + 28.0) for at in range(0, 280, 28))
+    assert shortfall(_heard(*phrases, stretches=stretches)) is None
+
+
 def test_a_lost_model_going_in_circles_is_a_shortfall() -> None:
     assert shortfall(_heard(_segment(0.0, 29.0, 0.48, compression_ratio=2.64))) is not None
 
 
 def test_a_few_unclear_words_are_no_shortfall() -> None:
-    assert shortfall(_heard(_segment(0.0, 4.5, 0.33), stretches=((0.0, 5.0), (20.0, 22.0)))) is None
+    assert shortfall(_heard(_segment(0.0, 4.9, 0.33), stretches=((0.0, 5.7),))) is None
+    assert shortfall(_heard(_segment(0.0, 9.9, 0.33), _segment(10.0, 59.0), stretches=((0.0, 60.0),))) is None
+
+
+@pytest.mark.parametrize("no_speech_prob", [0.1, 0.9])
+def test_a_short_message_of_which_much_was_not_understood_is_a_shortfall(no_speech_prob: float) -> None:
+    unclear = _segment(1.0, 10.0, 0.05, no_speech_prob=no_speech_prob)
+    for heard in (
+        _heard(unclear, stretches=((1.0, 10.0),)),
+        _heard(unclear, _segment(11.0, 26.0), stretches=((1.0, 26.0),)),
+    ):
+        short = shortfall(heard)
+        assert short is not None
+        assert short.detail.startswith("9.0 s")
+
+
+@pytest.mark.parametrize("segments", [(), (_segment(1.0, 3.5, 0.2, no_speech_prob=0.8),)])
+def test_speech_of_which_no_utterance_is_left_is_a_shortfall_however_short(segments: tuple[Segment, ...]) -> None:
+    assert shortfall(_heard(*segments, stretches=((0.0, 9.0),))) is not None
+    assert shortfall(_heard(*segments, stretches=((0.6, 3.9),))) is not None
+    assert shortfall(_heard(*segments, stretches=((1.0, 2.5),))) is None, "a click, a cough"

@@ -14,9 +14,10 @@ import pytest
 from batch_scan.endpoint.local.models import locate
 from batch_scan.errors import EndpointError, Failure, UsageError
 from batch_scan.media.interface import AudioCodec
-from batch_scan.model import Answer, Medium
+from batch_scan.model import Answer
 from batch_scan.transcribe.config import LocalTranscriberConfig
 from batch_scan.transcribe.local import build
+from batch_scan.vocabulary import Medium
 from tests.transcribe.spoken import RATE_HZ, asking, buzz, chunk, cut, pink_noise, silence, spoken, tone
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from batch_scan.endpoint.answer_json import dump_json, parse_json
 from batch_scan.endpoint.local.config import FrameModel
 from batch_scan.errors import EndpointError, Failure
-from batch_scan.model import Category, Medium, Score
+from batch_scan.model import Score
 from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Category, Medium
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,7 +17,8 @@ from batch_scan.endpoint.local.answers import (
 from batch_scan.endpoint.local.models import INSTALL_HINT, digest_of
 from batch_scan.endpoint.local.text import TextModels, text_settings, understands
 from batch_scan.errors import EndpointError, Failure, UsageError
-from batch_scan.model import Answer, Medium
+from batch_scan.model import Answer
+from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from batch_scan.model import Category
+from batch_scan.vocabulary import Category
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from batch_scan.endpoint.local.models import INSTALL_HINT, digest_of, locate
 from batch_scan.endpoint.local.rules import PHRASES, PHRASES_VERSION, masked_words, personal_data
 from batch_scan.errors import UsageError
-from batch_scan.model import Category
+from batch_scan.vocabulary import Category
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -8,7 +8,8 @@ import numpy as np
 import simplejpeg
 
 from batch_scan.digest import digest_bytes
-from batch_scan.model import Digest, Medium, Request, RequestId, Sample
+from batch_scan.model import Digest, Request, RequestId, Sample
+from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

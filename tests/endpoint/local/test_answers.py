@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from batch_scan.endpoint.local.answers import read_scores, write_frames, write_utterances
 from batch_scan.endpoint.local.text import TextScore
 from batch_scan.errors import EndpointError, Failure
-from batch_scan.model import Answer, Category
+from batch_scan.model import Answer
+from batch_scan.vocabulary import Category
 from tests.endpoint.local.drawn import frame, request, utterance
 
 _SEEN = {

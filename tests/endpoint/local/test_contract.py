@@ -10,12 +10,13 @@ import pytest
 from batch_scan.endpoint.local.config import LocalConfig
 from batch_scan.endpoint.local.endpoint import build
 from batch_scan.errors import EndpointError, Failure
-from batch_scan.model import Medium, Sample
+from batch_scan.vocabulary import Medium
 from tests.endpoint.contract import EndpointContract, Harness, Told
 from tests.endpoint.local.drawn import frame, jpeg, target, utterance
 
 if TYPE_CHECKING:
     from batch_scan.endpoint.interface import Endpoint
+    from batch_scan.model import Sample
 
 
 class LocalHarness(Harness):

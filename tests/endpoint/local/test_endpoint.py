@@ -15,7 +15,7 @@ from batch_scan.endpoint.local.config import FrameModel, LocalConfig, ModelOverr
 from batch_scan.endpoint.local.endpoint import _loaded, build
 from batch_scan.endpoint.local.models import locate
 from batch_scan.errors import EndpointError, Failure, UsageError
-from batch_scan.model import Category, Medium
+from batch_scan.vocabulary import Category, Medium
 from tests.endpoint.local.drawn import frame, jpeg, request, stripes, target, utterance
 
 if TYPE_CHECKING:

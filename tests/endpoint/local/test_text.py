@@ -13,7 +13,7 @@ from batch_scan.endpoint.local.config import LocalConfig, ModelOverride
 from batch_scan.endpoint.local.models import locate
 from batch_scan.endpoint.local.text import TextModels, TextScore, text_settings, understands
 from batch_scan.errors import UsageError
-from batch_scan.model import Category
+from batch_scan.vocabulary import Category
 
 if TYPE_CHECKING:
     from pathlib import Path
