@@ -8,8 +8,8 @@ lint:                ## everything that is checked without running the tests
 	ruff check
 	ruff format --check
 	mypy
-	interrogate --quiet batch_scan
 	python -m batch_scan.report.docs --check
+	python -m batch_scan.jobdocs --check
 
 format:              ## mend what can be mended by a machine
 	ruff format
@@ -21,5 +21,6 @@ test:                ## the whole suite, as CI runs it
 quick:               ## what runs in seconds
 	pytest -m 'not slow'
 
-docs:                ## write docs/report.md from the schema
+docs:                ## write the generated pages: docs/report.md, docs/job-file.md
 	python -m batch_scan.report.docs
+	python -m batch_scan.jobdocs
