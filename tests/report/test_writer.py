@@ -5,7 +5,6 @@ import resource
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -300,16 +299,6 @@ def test_a_run_of_another_version_is_not_continued(tmp_path: Path) -> None:
     pd.read_parquet(path).drop(columns="cost").to_parquet(path)
     with pytest.raises(BatchScanError, match="other columns than this version writes"):
         ReportWriter(tmp_path, made.run()).published()
-
-
-def test_a_plain_row_costs_under_150_microseconds(tmp_path: Path) -> None:
-    writer = ReportWriter(tmp_path, made.run())
-    results = [made.plain(index) for index in range(10_000)]
-    begun_s = time.process_time()
-    for result in results:
-        writer.add(result)
-    assert parts(tmp_path, Table.FILES) == [0, 1], "the cost of publishing them is part of it"
-    assert (time.process_time() - begun_s) / len(results) < 150e-6
 
 
 MEMORY_PROGRAM = """
