@@ -39,6 +39,40 @@ _MISSING_BEFORE: Final = re.compile(
 """What decoders say where decoding begins in mid-stream, as ours does on purpose; damage itself they call otherwise."""
 
 _PATTERN_CHARS: Final = frozenset("%*?[{")
+_PICTURE_SUFFIXES = (
+    *(
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+    ),
+    *(
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jxl",
+        ".jp2",
+        ".j2k",
+        ".tga",
+        ".dds",
+        ".exr",
+        ".qoi",
+        ".svg",
+        ".pcx",
+        ".sgi",
+        ".xbm",
+    ),
+)
 
 
 class LibavLog(logging.Handler):
@@ -111,8 +145,10 @@ def open_media(path: str, limits: dict[str, int], log: LibavLog) -> Iterator[Inp
 def _open(path: str, limits: dict[str, int]) -> InputContainer:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        # A name with pattern characters would be taken for a sequence of pictures; through /proc it has no name.
-        name = f"/proc/self/fd/{descriptor}" if _PATTERN_CHARS & set(path) else path
+        # A name with pattern characters, or a picture's (where its content does not show at once), would be taken for a
+        # sequence of pictures, which is refused; through /proc it has no name, and its content decides.
+        nameless = bool(_PATTERN_CHARS & set(path)) or path.lower().endswith(_PICTURE_SUFFIXES)
+        name = f"/proc/self/fd/{descriptor}" if nameless else path
         return av.open(
             f"file:{name}",
             options={"max_pixels": str(limits["max_pixels"]), "threads": "1"},

@@ -404,3 +404,21 @@ async def test_the_worker_imports_nothing_heavy() -> None:
     limits = ChildLimits(memory_bytes=4 << 30, cpu_s=60, file_bytes=0, wall_s=60)
     async with start_child([sys.executable, "-I", "-c", code], limits) as child:
         assert (await child.read(1000)).strip() == b"[]"
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.JPEG", "photo.bin"])
+async def test_a_photo_with_much_in_front_of_its_picture_is_a_picture(tmp_path: Path, name: str) -> None:
+    """Cameras put their notes and a thumbnail first; libav then goes by the name, and would look for a sequence."""
+    plain = make(tmp_path / "plain.jpg", "-f", "lavfi", "-i", "testsrc2=s=320x240", "-frames:v", "1").read_bytes()
+    notes = b"\xff\xfe\xff\xff" + b"a" * 0xFFFD
+    photo = write_bytes(tmp_path / name, plain[:2] + notes * 4 + plain[2:])
+    async with MediaReader(1) as reader:
+        info = await reader.probe(photo)
+        events = [event async for event in reader.frames(photo, info, FrameSpec())]
+    assert [(track.width, track.height) for track in info.video] == [(320, 240)]
+    assert [type(event) for event in events] == [Sample, FrameTally]
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
