@@ -152,6 +152,8 @@ class Sample:
     """How many wanted frames this one answers for, itself included."""
     speaker: str = ""
     language: str = ""
+    url: str = ""
+    """Where a service that fetches media itself finds exactly these bytes; empty for what was cut out here."""
 
     @property
     def duration_s(self) -> float:
