@@ -52,7 +52,11 @@ class Ledger:
         self._path = path
         self._process = secrets.token_hex(8)
         self._reader = connect(path)
-        self._writer = Writer(path)
+        try:
+            self._writer = Writer(path)
+        except sqlite3.Error:
+            self._reader.close()
+            raise
         self._new_files: dict[str, tuple[Stat, str]] = {}
         self._new_twins: dict[tuple[str, str], Twin] = {}
         self._unflushed = 0

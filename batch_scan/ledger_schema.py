@@ -122,8 +122,12 @@ def connect(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
         cached_statements=256,
         check_same_thread=not any_thread,
     )
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
