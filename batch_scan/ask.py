@@ -197,7 +197,8 @@ class Asker:
     async def _send(self, samples: list[Sample], keys: list[str]) -> Asked:
         operation = self.service.operation(samples[0].medium)
         tokens_max = self.service.quote(samples[0].medium, samples)
-        request = Request(_request_id(self._meters.run_id, keys), self.name, operation, tuple(samples), tokens_max)
+        request_id, key = _request_id(self._meters.run_id, keys), _question_key(keys)
+        request = Request(request_id, self.name, operation, tuple(samples), tokens_max, key)
         record = self._record(request)
         too_large = self._too_large(samples)
         if too_large is not None:
@@ -313,4 +314,8 @@ class Asker:
 
 def _request_id(run_id: RunId, keys: Sequence[str]) -> RequestId:
     """Return the same id for the same question in the same run, so that asking again after a crash is recognised."""
-    return RequestId(f"{run_id}-{digest_bytes(''.join(keys).encode())[:20]}")
+    return RequestId(f"{run_id}-{_question_key(keys)[:20]}")
+
+
+def _question_key(keys: Sequence[str]) -> str:
+    return digest_bytes("".join(keys).encode())

@@ -259,7 +259,7 @@ class Delivery:
             sent_at, sent_s = datetime.now(UTC), self._meters.clock.now()
             try:
                 answer = await self._submit(request)
-                charged = answer.tokens_charged
+                charged, retry_after_s = answer.tokens_charged, answer.rest_s
                 self.charged_tokens += charged
                 reading = self._read_fresh(request, answer)
             except EndpointError as error:

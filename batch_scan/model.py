@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - these values are (de)serialised by their annotations
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003
+from pathlib import Path
 from typing import NewType
 
 from batch_scan.vocabulary import Action, Category, Medium, Outcome, Reason, Status, Verdict  # noqa: TC001
@@ -142,10 +143,11 @@ class Sample:
     end_s: float
     """Audio, utterances: the end. Frames: the last moment this picture stands for (its own where it has no twins)."""
     digest: Digest
-    """SHA-256 of `data`: two samples with one digest are one sample."""
+    """SHA-256 of `data`, for streams of the file: two samples with one digest are one sample."""
     mime: str
     data: bytes | None
-    """What is sent (text as UTF-8). None where the sample is known from an earlier run: stored answers serve it."""
+    """What is sent (text as UTF-8). None for streams, and where the sample is known from an earlier run: stored answers
+    serve it."""
     track: int = 0
     """Stream index in the container."""
     stands_for: int = 1
@@ -153,7 +155,10 @@ class Sample:
     speaker: str = ""
     language: str = ""
     url: str = ""
-    """Where a service that fetches media itself finds exactly these bytes; empty for what was cut out here."""
+    """Where a service that fetches media itself finds exactly these bytes; empty for what was cut out here. May be
+    signed: never shown, logged or kept."""
+    path: Path | None = None
+    """Streams: the local file while it is at hand; None where the sample is known from an earlier run."""
 
     @property
     def duration_s(self) -> float:
@@ -189,6 +194,9 @@ class Request:
     samples: tuple[Sample, ...]
     tokens_max: int
     """The most it can cost; reserved before it is sent."""
+    key: str = ""
+    """Names the question: the same contents asked in the same way have the same key (64 hex digits) in every run, so
+    that a vendor that knows submissions by an id of ours recognises one that is repeated."""
 
     @property
     def medium(self) -> Medium:
@@ -208,6 +216,8 @@ class Answer:
     vendor_code: str = ""
     vendor_request_id: str = ""
     bytes_sent: int = 0
+    rest_s: float | None = None
+    """How long nothing more may be sent, where the service says that its rate is used up for now."""
 
 
 @dataclass(frozen=True, slots=True)

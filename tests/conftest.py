@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers.safecomms import SafeCommsServer
+from batch_scan.sandbox.safecomms.server import SafeCommsServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

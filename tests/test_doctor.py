@@ -6,15 +6,15 @@ from batch_scan.cli import main
 from batch_scan.doctor import Check, examine_place
 from batch_scan.jobfile import load_job
 from batch_scan.media.program import FFMPEG_VARIABLE
+from batch_scan.sandbox.safecomms.server import DEFAULT_KEY
 from batch_scan.totals import Exit
-from tests.servers.safecomms import DEFAULT_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
-    from tests.servers.safecomms import SafeCommsServer
+    from batch_scan.sandbox.safecomms.server import SafeCommsServer
 
 
 async def checks_of(directory: Path, text: str) -> dict[str, Check]:

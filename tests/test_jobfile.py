@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from batch_scan.endpoint.safecomms_config import SafeCommsConfig
+from batch_scan.endpoint.safecomms.config import SafeCommsConfig
 from batch_scan.errors import UsageError
 from batch_scan.job import FailOn, Job
 from batch_scan.jobfile import load_job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 from pydantic import Field
 
@@ -47,3 +48,7 @@ class ServiceConfig(Table):
     token_price: float | None = Field(
         default=None, ge=0, description="what one token costs, in any currency; fills `cost`"
     )
+
+    def in_job(self, *, frame_interval_s: float) -> Self:  # noqa: ARG002 - for those who look for themselves
+        """Return the table completed by what the job says elsewhere: how often a picture is wanted, in seconds."""
+        return self

@@ -19,6 +19,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from batch_scan.endpoint.premises import Premises
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -37,12 +39,26 @@ class BatchLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamNeeds:
+    """Which files are handed on whole, as one sample of the kind `stream`."""
+
+    pictures: bool = False
+    """Files with a video track, for what is seen in it."""
+    sound: bool = False
+    """Files with a sound track, for what is heard in it."""
+    by_url: bool = False
+    """Only files that lie under a URL which the service itself can pull (`Sample.url`); of all others it takes sound in
+    chunks, as `Needs.audio` says. False: it gets the local file (`Sample.path`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """Which samples a service takes; None where it takes none of the kind."""
 
     audio: AudioSpec | None = None
     frame: BatchLimits | None = None
     utterance: BatchLimits | None = None
+    stream: StreamNeeds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,8 @@ class Service(ABC):
     name: str
     """The word under `[endpoints.NAME]`, and in the report."""
     config: ServiceConfig
+    premises: Premises = Premises()
+    """What the run gives it to work with; set by the engine before `open`."""
 
     @property
     @abstractmethod
@@ -102,9 +120,18 @@ class Service(ABC):
     def quote(self, medium: Medium, samples: Sequence[Sample]) -> int:
         """Return the most that a request with these samples can cost, in tokens. Pure."""
 
+    def lasts_s(self, medium: Medium, samples: Sequence[Sample]) -> float:  # noqa: ARG002 - for those who play live
+        """Return how long a request takes at least, however fast the service is: what is played live. Pure."""
+        return 0.0
+
     @abstractmethod
     async def submit(self, request: Request) -> Answer:
-        """Send the request once. Raises EndpointError."""
+        """Have the request answered, asking once. Raises EndpointError.
+
+        May take several calls: the first goes at once, every further one waits for `premises.pace`. What it opens at
+        the vendor stands in `premises.handles` before, and is closed on every way out; what an earlier process left
+        open is closed in `open`. Cancelled, it lets go of everything.
+        """
 
 
 class Endpoint(Service):

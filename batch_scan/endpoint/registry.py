@@ -72,7 +72,7 @@ ENDPOINTS: Mapping[str, EndpointType] = with_installed(
     "batch_scan.endpoints",
     {
         "safecomms": ServiceType(
-            "batch_scan.endpoint.safecomms_config:SafeCommsConfig", "batch_scan.endpoint.safecomms:build"
+            "batch_scan.endpoint.safecomms.config:SafeCommsConfig", "batch_scan.endpoint.safecomms.endpoint:build"
         ),
         "local": ServiceType(
             "batch_scan.endpoint.local.config:LocalConfig", "batch_scan.endpoint.local.endpoint:build", extra="local"

@@ -31,6 +31,10 @@ class Limiter(Protocol):
         """Wait until a request of this size may be sent; cancelling gives everything back."""
         ...
 
+    async def pace(self, service: str, size_bytes: int) -> None:
+        """Wait until one more call of a request that holds a slot may be sent."""
+        ...
+
     async def release(self, slot: SlotId, feedback: Feedback, retry_after_s: float | None = None) -> None:
         """Give the slot back and say how it went."""
         ...

@@ -4,6 +4,9 @@ Four things are asked, in this order: is there room under the concurrency limit,
 rate recovered, have the bytes. The first in the queue waits for all four; the others wait for it. Nothing polls: a
 request that comes back, a changed rate or one timer for the head of the queue is what moves it.
 
+The further calls of a request that is in flight (polls, follow-ups) go first and hold no slot of their own: were they
+to wait behind requests that wait for a slot, none would ever come free.
+
 The rate holds exactly: no window of `T` seconds sees more than `rate * T + burst` requests. The price is that a late
 wake-up is lost time where `burst` is 1 (about a millisecond per request); a burst of 2 wins it back.
 
@@ -66,6 +69,7 @@ class ServiceLimiter:
         self._bytes = Meter(limit.bytes_per_second, limit.bytes_per_second)
         self._controller = ConcurrencyController(limit.concurrency, clock.now())
         self._waiters: deque[_Waiter] = deque()
+        self._further: deque[_Waiter] = deque()
         self._numbers = itertools.count()
         self._latest_grant = -1
         self._paused_until_s = clock.now()
@@ -115,6 +119,19 @@ class ServiceLimiter:
                 self.release(waiter.granted.result(), Feedback.NOT_SENT, None)
             raise
 
+    async def pace(self, size_bytes: int) -> None:
+        """Wait until one more call of a request in flight may go; before all that wait for a slot."""
+        waiter = _Waiter(size_bytes, asyncio.get_running_loop().create_future())
+        self._further.append(waiter)
+        self._pump()
+        try:
+            await waiter.granted
+        except asyncio.CancelledError:
+            if waiter in self._further:
+                self._further.remove(waiter)
+                self._pump()
+            raise
+
     def release(self, grant: _Grant, feedback: Feedback, retry_after_s: float | None) -> None:
         """Take a slot back and learn from how it went."""
         now_s = self._clock.now()
@@ -144,26 +161,31 @@ class ServiceLimiter:
 
     def _pump(self) -> None:
         """Let go whatever may go now, and set the timer for what may go later."""
-        while self._waiters and self._controller.has_room:
-            waiter = self._waiters[0]
+        while (queue := self._next_queue()) is not None:
+            waiter = queue[0]
             if waiter.granted.done():  # cancelled, and about to leave the queue by itself
                 break
             now_s, ready_at_s = self._clock.now(), self._ready_at_s(waiter.size_bytes)
             if now_s < ready_at_s:
                 self._wake_at(ready_at_s)
                 return
-            self._waiters.popleft()
-            waiter.granted.set_result(self._grant(waiter.size_bytes, now_s))
+            queue.popleft()
+            waiter.granted.set_result(self._grant(waiter.size_bytes, now_s, with_slot=queue is self._waiters))
         self._cancel_timer()
+
+    def _next_queue(self) -> deque[_Waiter] | None:
+        if self._further:
+            return self._further
+        return self._waiters if self._waiters and self._controller.has_room else None
 
     def _ready_at_s(self, size_bytes: int) -> float:
         return max(self._paused_until_s, self._requests.ready_at_s(1.0), self._bytes.ready_at_s(size_bytes))
 
-    def _grant(self, size_bytes: int, now_s: float) -> _Grant:
+    def _grant(self, size_bytes: int, now_s: float, *, with_slot: bool) -> _Grant:
         self._latest_grant = next(self._numbers)
         return _Grant(
             number=self._latest_grant,
-            episode=self._controller.started(),
+            episode=self._controller.started() if with_slot else 0,
             requests_before_s=self._requests.take(1.0, now_s),
             bytes_before_s=self._bytes.take(size_bytes, now_s),
         )
@@ -201,6 +223,10 @@ class LocalLimiter(Limiter):
         slot = SlotId(next(self._numbers))
         self._slots[slot] = limiter, grant
         return slot
+
+    async def pace(self, service: str, size_bytes: int) -> None:
+        """See `Limiter.pace`."""
+        await self._services[service].pace(size_bytes)
 
     async def release(self, slot: SlotId, feedback: Feedback, retry_after_s: float | None = None) -> None:
         """See `Limiter.release`. Raises KeyError for a slot that is not held."""

@@ -26,11 +26,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch_scan.digest import digest_bytes
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.model import Answer, Request, RequestId, Sample, Score
+from batch_scan.sandbox import faults
+from batch_scan.sandbox.faults import Fault, Kind
 from batch_scan.vocabulary import Category, Medium
-from tests.servers import faults
-from tests.servers.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from batch_scan.endpoint.interface import Endpoint
@@ -53,12 +54,18 @@ class Told(StrEnum):
     """A severity, status or verdict in a word that the adapter has never heard of."""
     NO_VERDICT = "no_verdict"
     """All there but the verdict."""
+    SOMEBODY_ELSES = "somebody_elses"
+    """Whole and clean, but it names another request or sample than the one that was asked about."""
 
 
 class Harness(ABC):
     """One vendor under test: makes its endpoint and writes its answers."""
 
     unknown_label = "Frobnication"
+    names_requests = True
+    """Whether the vendor's answers name the request or sample they are about, so that another's can be told."""
+    price_is_exact = True
+    """Whether a whole answer costs what was quoted; False where a quote is the most it can be."""
 
     @abstractmethod
     def endpoint(self) -> Endpoint:
@@ -79,14 +86,20 @@ class Harness(ABC):
     def media(self) -> list[Medium]:
         """Return what the endpoint takes."""
         needs = self.endpoint().needs
-        kinds = {Medium.AUDIO: needs.audio, Medium.FRAME: needs.frame, Medium.UTTERANCE: needs.utterance}
+        kinds: dict[Medium, object] = {
+            Medium.AUDIO: needs.audio,
+            Medium.FRAME: needs.frame,
+            Medium.UTTERANCE: needs.utterance,
+            Medium.STREAM: needs.stream,
+        }
         return [medium for medium, wanted in kinds.items() if wanted is not None]
 
     def request(self, endpoint: Endpoint, medium: Medium, number: int = 0) -> Request:
         """Return a request for one sample, as the core makes it."""
         samples = (self.sample(medium, number),)
         tokens = endpoint.quote(medium, samples)
-        return Request(RequestId(f"r{number}"), endpoint.name, endpoint.operation(medium), samples, tokens)
+        key = digest_bytes(f"{medium} {number}".encode())
+        return Request(RequestId(f"r{number}"), endpoint.name, endpoint.operation(medium), samples, tokens, key)
 
     def read(self, told: Told | str, medium: Medium) -> list[Score]:
         """Return the scores of an answer."""
@@ -142,7 +155,9 @@ class EndpointContract:
         for medium in harness.media():
             before, request = harness.tokens_charged(), harness.request(endpoint, medium)
             answer = await endpoint.submit(request)
-            assert answer.tokens_charged == request.tokens_max == harness.tokens_charged() - before
+            assert answer.tokens_charged == harness.tokens_charged() - before
+            assert answer.tokens_charged <= request.tokens_max
+            assert answer.tokens_charged == request.tokens_max or not harness.price_is_exact
         await endpoint.close()
 
     async def test_an_answer_can_be_kept_and_read_again(self, harness: Harness) -> None:
@@ -209,6 +224,14 @@ class EndpointContract:
         for medium in harness.media():
             with pytest.raises(EndpointError) as caught:
                 harness.read(Told.NO_VERDICT, medium)
+            assert caught.value.failure is Failure.REFUSED
+
+    def test_an_answer_about_something_else_is_no_answer(self, harness: Harness) -> None:
+        if not harness.names_requests:
+            pytest.skip("its answers name nothing that could be another's")
+        for medium in harness.media():
+            with pytest.raises(EndpointError) as caught:
+                harness.read(Told.SOMEBODY_ELSES, medium)
             assert caught.value.failure is Failure.REFUSED
 
     @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from batch_scan.endpoint import registry
 from batch_scan.endpoint.config import ServiceConfig
-from batch_scan.endpoint.safecomms import SafeComms, SafeCommsConfig
+from batch_scan.endpoint.safecomms.endpoint import SafeComms, SafeCommsConfig
 from batch_scan.errors import UsageError
 from batch_scan.transcribe import registry as transcribers
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from batch_scan.endpoint.interface import Service
 
 PLUGIN = """
-from batch_scan.endpoint.safecomms import SafeComms, SafeCommsConfig as Config
+from batch_scan.endpoint.safecomms.endpoint import SafeComms, SafeCommsConfig as Config
 
 class Acme(SafeComms):
     name = "acme"

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch_scan.sandbox.safecomms.server import SafeCommsServer
 from tests.scan.corpus import JUDGE, Corpus, build
 from tests.scan.harness import Place
-from tests.servers.safecomms import SafeCommsServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,12 +25,12 @@ from tests.corpus_media import (
     tone,
     truncated,
 )
-from tests.servers.judges import Red, by_sight_and_sound
+from tests.sandbox.judges import Red, by_sight_and_sound
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.servers.safecomms import Judge
+    from batch_scan.sandbox.safecomms.server import Judge
 
 BAD_HZ = 1760
 JUDGE: Judge = by_sight_and_sound({Red: {"Sexual": "High"}}, {BAD_HZ: {"Harassment": "Medium"}})

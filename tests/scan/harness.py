@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from tests.servers.safecomms import DEFAULT_KEY
+from batch_scan.sandbox.safecomms.server import DEFAULT_KEY
 
 if TYPE_CHECKING:
     import signal

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from batch_scan.sandbox.safecomms.server import SafeCommsServer
 from tests.corpus_media import tone
 from tests.scan.corpus import JUDGE, Corpus, stretches
 from tests.scan.harness import ROOT, Ended, Place, comparable, job_text
 from tests.scan.watch import Watch
-from tests.servers.safecomms import SafeCommsServer
 
 if TYPE_CHECKING:
     from pathlib import Path

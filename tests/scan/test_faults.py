@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.corpus_media import tone
-from tests.scan.corpus import BAD_HZ, JUDGE, stretches
-from tests.scan.harness import Ended, Place, comparable, job_text
-from tests.servers.faults import (
+from batch_scan.sandbox.faults import (
     Fault,
     Kind,
     bad_gateway,
@@ -23,7 +20,10 @@ from tests.servers.faults import (
     status,
     without_verdict,
 )
-from tests.servers.safecomms import SafeCommsServer
+from batch_scan.sandbox.safecomms.server import SafeCommsServer
+from tests.corpus_media import tone
+from tests.scan.corpus import BAD_HZ, JUDGE, stretches
+from tests.scan.harness import Ended, Place, comparable, job_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from batch_scan.sandbox.faults import hang
+from batch_scan.sandbox.safecomms.server import SafeCommsServer
 from tests.corpus_media import tone
 from tests.scan.corpus import BAD_HZ, JUDGE, stretches
 from tests.scan.harness import Ended, Place, Running, comparable, job_text
-from tests.servers.faults import hang
-from tests.servers.safecomms import SafeCommsServer
 
 if TYPE_CHECKING:
     from pathlib import Path

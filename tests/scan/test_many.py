@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 
+from batch_scan.sandbox.safecomms.server import SafeCommsServer
 from tests.corpus_media import tone
 from tests.scan.corpus import JUDGE, stretches
 from tests.scan.harness import job_text
-from tests.servers.safecomms import SafeCommsServer
 
 if TYPE_CHECKING:
     from pathlib import Path

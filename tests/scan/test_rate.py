@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batch_scan.sandbox.safecomms.server import SafeCommsServer
 from tests.corpus_media import tone
 from tests.scan.corpus import JUDGE
 from tests.scan.harness import job_text
-from tests.servers.safecomms import SafeCommsServer
 
 if TYPE_CHECKING:
     from pathlib import Path

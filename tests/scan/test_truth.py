@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
+from batch_scan.sandbox.safecomms.server import SafeCommsServer
 from tests.corpus_media import tone
 from tests.scan.corpus import BAD_HZ, JUDGE, Truth, build, stretches
 from tests.scan.harness import Ended, Place, job_text
 from tests.scan.watch import Watch
-from tests.servers.safecomms import SafeCommsServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.servers.safecomms import Seen
+    from batch_scan.sandbox.safecomms.server import Seen
 
 KEY = "sc-live-never-to-be-seen-7c1d9a"
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch_scan.sandbox.faults import Fault, Kind
+from batch_scan.sandbox.safecomms.server import SafeCommsServer
 from tests.corpus_media import tone
 from tests.scan.corpus import JUDGE
 from tests.scan.harness import job_text
-from tests.servers.faults import Fault, Kind
-from tests.servers.safecomms import SafeCommsServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch_scan.sandbox.safecomms.server import SafeCommsServer
 from tests.corpus_media import tone
-from tests.servers.safecomms import SafeCommsServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

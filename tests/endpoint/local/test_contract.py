@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 class LocalHarness(Harness):
+    names_requests = False
+
     def endpoint(self) -> Endpoint:
         return build(LocalConfig())
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_scan.endpoint.safecomms_answer import PII_SCORE, UNKNOWN_SCORE, read_answer
-from batch_scan.endpoint.safecomms_config import SeverityScores
+from batch_scan.endpoint.safecomms.answer import PII_SCORE, UNKNOWN_SCORE, read_answer
+from batch_scan.endpoint.safecomms.config import SeverityScores
 from batch_scan.errors import EndpointError
 from batch_scan.model import Answer, Digest, Request, RequestId, Sample, Score
 from batch_scan.vocabulary import Category, Medium

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.servers.safecomms_contract import CATEGORIES, SEVERITIES
+from batch_scan.sandbox.safecomms.contract import CATEGORIES, SEVERITIES
 
 Judge = Callable[[bytes, str], Mapping[str, Any]]
 """Content and operation (``audio``, ``image``) to what the answer says of it, as `clean()` and `found(...)` make it."""

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 import threading
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 from uvicorn.config import Config
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 _THREAD_TIMEOUT_S = 20.0
 
 
-class ThreadServer:
-    """An HTTP server for tests. Use as a context manager; real sockets, its own event loop in its own thread.
+class ThreadServer(ABC):
+    """An HTTP server on loopback. Use as a context manager; real sockets, its own event loop in its own thread.
 
-    uvicorn's protocol is served without its `Server`, whose clock ticks would cost every test a fifth of a second.
+    uvicorn's protocol is served without its `Server`, whose clock ticks would cost every start a fifth of a second.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,6 @@ class ThreadServer:
         self._end = asyncio.Event()
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._port = 0
 
@@ -45,19 +45,20 @@ class ThreadServer:
         """Base URL, without a slash at its end. Known once it has started, and still when it has stopped."""
         return f"http://127.0.0.1:{self._port}"
 
+    @abstractmethod
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Implemented by each server."""
-        raise AssertionError("a server answers")
+        """Answer one request."""
 
     def start(self, port: int = 0) -> Self:
         """Listen (on a free port unless one is given) and serve until `stop`."""
-        self._socket = socket.create_server(("127.0.0.1", port), backlog=1024)
-        self._port = int(self._socket.getsockname()[1])
+        listening = socket.create_server(("127.0.0.1", port), backlog=1024)
+        self._port = int(listening.getsockname()[1])
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve()), name=type(self).__name__, daemon=True
+            target=lambda: asyncio.run(self._serve(listening)), name=type(self).__name__, daemon=True
         )
         self._thread.start()
-        assert self._started.wait(_THREAD_TIMEOUT_S), "the test server does not start"
+        if not self._started.wait(_THREAD_TIMEOUT_S):
+            raise TimeoutError(f"{type(self).__name__} does not start")
         return self
 
     def stop(self) -> None:
@@ -66,15 +67,16 @@ class ThreadServer:
             return
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(_THREAD_TIMEOUT_S)
-        assert not self._thread.is_alive(), "the test server does not end"
+        if self._thread.is_alive():
+            raise TimeoutError(f"{type(self).__name__} does not end")
         self._thread = None
         if self.errors:
             raise self.errors[0]
 
     def release(self) -> None:
         """Let every request go on that has arrived and hangs; those to come hang again."""
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._release)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._release)
 
     def _release(self) -> None:
         self._released.set()
@@ -87,7 +89,7 @@ class ThreadServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    async def _serve(self) -> None:
+    async def _serve(self, listening: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         config = Config(
             self._guarded,
@@ -102,9 +104,8 @@ class ThreadServer:
         )
         config.load()
         state = ServerState()
-        assert self._socket is not None
         server = await self._loop.create_server(
-            lambda: _Protocol(config, state, self._transports), sock=self._socket, backlog=1024
+            lambda: _Protocol(config, state, self._transports), sock=listening, backlog=1024
         )
         self._started.set()
         await self._end.wait()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from batch_scan.endpoint.http import HttpClient
 from batch_scan.endpoint.http_errors import WRONG_URL
 from batch_scan.endpoint.interface import BatchLimits, Endpoint, Needs, Quota
-from batch_scan.endpoint.safecomms_answer import read_answer
-from batch_scan.endpoint.safecomms_config import AuthScheme, SafeCommsConfig
-from batch_scan.endpoint.safecomms_prices import PRICES
-from batch_scan.endpoint.safecomms_wire import OPERATIONS, encode, fields_of
+from batch_scan.endpoint.safecomms.answer import read_answer
+from batch_scan.endpoint.safecomms.config import AuthScheme, SafeCommsConfig
+from batch_scan.endpoint.safecomms.prices import PRICES
+from batch_scan.endpoint.safecomms.wire import OPERATIONS, encode, fields_of
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.media.interface import AudioCodec, AudioSpec
 from batch_scan.model import Answer

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_scan.endpoint.safecomms_times import transcription_of
+from batch_scan.endpoint.safecomms.times import transcription_of
 
 SEGMENTS = [
     {"start": 1.0, "end": 3.0, "text": "So what the hell"},

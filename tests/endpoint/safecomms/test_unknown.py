@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_scan.endpoint.safecomms_unknown import raised_fields, says_something
+from batch_scan.endpoint.safecomms.unknown import raised_fields, says_something
 
 NOTHING: list[Any] = [
     *(None, False, 0, 0.0, "", " None ", "no", "FALSE", [], {}, [None, []], {"items": [], "level": "None"}),

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from batch_scan.endpoint.safecomms_config import AudioOptions, ImageOptions, SafeCommsConfig
-from batch_scan.endpoint.safecomms_prices import PRICES
-from batch_scan.endpoint.safecomms_wire import encode, fields_of
+from batch_scan.endpoint.safecomms.config import AudioOptions, ImageOptions, SafeCommsConfig
+from batch_scan.endpoint.safecomms.prices import PRICES
+from batch_scan.endpoint.safecomms.wire import encode, fields_of
 from batch_scan.model import Digest, Sample
 from batch_scan.vocabulary import Medium
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batch_scan.endpoint.safecomms_config import NEUTRAL_LANGUAGE
+from batch_scan.endpoint.safecomms.config import NEUTRAL_LANGUAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

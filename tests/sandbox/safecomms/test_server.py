@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from tests.servers import faults
-from tests.servers.faults import Fault, Kind
-from tests.servers.judges import Blue, Red, by_sight_and_sound, dominant, duration_s, has_tone
-from tests.servers.safecomms import DEFAULT_KEY, SafeCommsServer, by_digest
+from batch_scan.sandbox import faults
+from batch_scan.sandbox.faults import Fault, Kind
+from batch_scan.sandbox.safecomms.server import DEFAULT_KEY, SafeCommsServer, by_digest
+from tests.sandbox.judges import Blue, Red, by_sight_and_sound, dominant, duration_s, has_tone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

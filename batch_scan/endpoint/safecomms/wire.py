@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.alias_generators import to_camel
 
-from batch_scan.endpoint.safecomms_config import KeywordsEncoding, Send
+from batch_scan.endpoint.safecomms.config import KeywordsEncoding, Send
 from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batch_scan.endpoint.http import FilePart
-    from batch_scan.endpoint.safecomms_config import SafeCommsConfig
+    from batch_scan.endpoint.safecomms.config import SafeCommsConfig
     from batch_scan.model import Sample
     from batch_scan.table import Table
 

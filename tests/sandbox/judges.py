@@ -12,7 +12,7 @@ import av
 import numpy as np
 import simplejpeg
 
-from tests.servers.verdicts import clean, found
+from batch_scan.sandbox.safecomms.words import clean, found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tests.servers.verdicts import Judge
+    from batch_scan.sandbox.safecomms.words import Judge
 
 Red, Green, Blue = 0, 1, 2
 _MARGIN = 60.0

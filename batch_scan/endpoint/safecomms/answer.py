@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from batch_scan.endpoint.answer_json import parse_json
-from batch_scan.endpoint.safecomms_times import Transcription, transcription_of
-from batch_scan.endpoint.safecomms_unknown import raised_fields, says_something
+from batch_scan.endpoint.safecomms.times import Transcription, transcription_of
+from batch_scan.endpoint.safecomms.unknown import raised_fields, says_something
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.model import Score
 from batch_scan.untrusted import clean_text
@@ -30,7 +30,7 @@ from batch_scan.vocabulary import Category, Medium
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from batch_scan.endpoint.safecomms_config import SeverityScores
+    from batch_scan.endpoint.safecomms.config import SeverityScores
     from batch_scan.model import Answer, Request, Sample
 
 UNKNOWN_SCORE = 0.5

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from batch_scan.endpoint.safecomms import SafeComms, SafeCommsConfig, build, parse_usage
+from batch_scan.endpoint.safecomms.endpoint import SafeComms, SafeCommsConfig, build, parse_usage
 from batch_scan.errors import EndpointError, Failure, SecretError, UsageError
 from batch_scan.media.interface import AudioCodec
 from batch_scan.model import Answer, Digest, Request, RequestId, Sample
+from batch_scan.sandbox import faults
+from batch_scan.sandbox.faults import Fault, Kind
+from batch_scan.sandbox.safecomms.server import SafeCommsServer, clean, found
 from batch_scan.vocabulary import Medium
 from tests.endpoint.contract import Harness, HttpEndpointContract, HttpHarness, Told
-from tests.servers import faults
-from tests.servers.faults import Fault, Kind
-from tests.servers.safecomms import SafeCommsServer, clean, found
 
 KEY_VARIABLE = "SAFECOMMS_API_KEY"
 EVERY_AUDIO_OPTION = {
@@ -42,6 +42,8 @@ def sample_of(medium: Medium, number: int = 0, size_bytes: int = 2000) -> Sample
 
 
 class SafeCommsHarness(HttpHarness):
+    names_requests = False
+
     def __init__(self, server: SafeCommsServer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.server = server
         self.secret = server.key
@@ -279,7 +281,7 @@ async def test_the_usage_call_tells_rate_quota_and_tier(harness: SafeCommsHarnes
 
 @pytest.mark.parametrize("status", [401, 402, 403, 301])
 async def test_a_usage_call_that_is_refused_stops_the_endpoint(harness: SafeCommsHarness, status: int) -> None:
-    harness.server.usage_faults.queue(faults.status(status))
+    harness.server.other_faults.queue(faults.status(status))
     with pytest.raises(EndpointError) as caught:
         await harness.endpoint().open()
     assert (caught.value.failure, caught.value.http_status) == (Failure.FATAL, status)
@@ -290,7 +292,7 @@ async def test_a_usage_call_that_is_refused_stops_the_endpoint(harness: SafeComm
     [faults.status(404), faults.status(500), faults.rate_limited(), faults.garbage(), Fault(Kind.RESET_BEFORE_ANSWER)],
 )
 async def test_a_usage_call_that_merely_fails_is_a_note(harness: SafeCommsHarness, fault: Fault) -> None:
-    harness.server.usage_faults.queue(fault, fault)
+    harness.server.other_faults.queue(fault, fault)
     endpoint = harness.endpoint()
     quota = await endpoint.open()
     assert quota.note.startswith("rate and quota unknown: ")

@@ -1,4 +1,4 @@
-"""SafeComms' contract as the vendor's pages state it, for the test server: fields, types, tiers, prices, problems.
+"""SafeComms' contract as the vendor's pages state it: fields, types, tiers, prices, problems.
 
 Written apart from the product's own tables, so that the two check each other.
 """
@@ -42,7 +42,9 @@ MAGIC = {
 }
 
 
-class Problem(Exception):  # noqa: N818 - an RFC 7807 problem, which the server answers with
+class Problem(Exception):  # noqa: N818 - it is an answer
+    """An RFC 7807 problem, which the server answers with."""
+
     def __init__(self, status: int, title: str, detail: str, **headers: str) -> None:
         super().__init__(detail)
         self.status = status
@@ -59,10 +61,13 @@ def demand(holds: object, status: int, title: str, detail: str) -> None:
 def operation_of(path: str) -> tuple[str, bool]:
     """Return the operation that a path names, and whether it is its upload form."""
     parts = path.strip("/").split("/")
-    upload = len(parts) == 3 and parts[2] == "upload"
-    known = parts[0] == "moderation" and (len(parts) == 2 or upload) and parts[1] in BASE_TOKENS
-    demand(known, 404, "Not Found", "there is nothing here")
-    return parts[1], upload
+    match parts:
+        case ["moderation", kind] if kind in BASE_TOKENS:
+            return kind, False
+        case ["moderation", kind, "upload"] if kind in BASE_TOKENS:
+            return kind, True
+        case _:
+            raise Problem(404, "Not Found", "there is nothing here")
 
 
 def from_text(operation: str, name: str, value: str) -> Any:

@@ -1,0 +1,1 @@
+"""Servers that keep the vendors' contracts on loopback, for trying a job without paying."""

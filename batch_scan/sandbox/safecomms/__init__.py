@@ -1,0 +1,1 @@
+"""SafeComms' contract as a server."""
