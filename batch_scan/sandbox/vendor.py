@@ -90,7 +90,9 @@ class VendorServer(ThreadServer):
     """See the module. Attributes may be changed while it runs."""
 
     name: str
-    """The endpoint's word in the job file."""
+    """The endpoint's or transcriber's word in the job file."""
+    parent: str = "endpoints"
+    """The table of the job file that its own stands in: ``endpoints`` or ``transcribe``."""
 
     def __init__(
         self,
@@ -124,6 +126,16 @@ class VendorServer(ThreadServer):
         self._changed = threading.Condition()
 
     # ---------------------------------------------------------------------------------------- what each vendor says
+
+    @property
+    @abstractmethod
+    def secrets(self) -> Mapping[str, str]:
+        """The keys that are right, by the environment variable in which a job looks for each."""
+
+    @property
+    @abstractmethod
+    def table(self) -> Mapping[str, Any]:
+        """What the job file's table of this service must hold to ask this server, as TOML can say it."""
 
     @abstractmethod
     def judges(self, method: str, path: str) -> bool:

@@ -91,6 +91,16 @@ class SafeCommsServer(VendorServer):
         self.urls: dict[str, bytes] = {}
         """What "public" URLs hold, for requests that name one."""
 
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """See `VendorServer.secrets`."""
+        return {"SAFECOMMS_API_KEY": self.key}
+
+    @property
+    def table(self) -> Mapping[str, Any]:
+        """See `VendorServer.table`."""
+        return {"base_url": self.url}
+
     def judges(self, method: str, path: str) -> bool:  # noqa: ARG002 - the path says it all
         """See `VendorServer.judges`."""
         return path.startswith("/moderation/")
