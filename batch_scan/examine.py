@@ -10,66 +10,29 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch_scan.digest import digest_bytes
 from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
 from batch_scan.model import Coverage, Digest, Sample, Score, Shortfall, Utterance
+from batch_scan.takers import Takers, stream_needs
 from batch_scan.vocabulary import Medium, Reason
+from batch_scan.whole import PICTURES, unplayed_tracks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 
     from batch_scan.ask import Asker
     from batch_scan.asked import Asked
-    from batch_scan.extraction import Event, ExtractionRecord
+    from batch_scan.extraction import Event
     from batch_scan.media.interface import AudioSpec
     from batch_scan.model import MediaInfo, RequestRecord
     from batch_scan.room import Room
 
+_EVERY_FRAME = 1 << 40
+"""More frames than a file has: a picture stream without an answer stands for all of them."""
 _TEXT_MIME = "text/plain; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Takers:
-    """Who gets which samples. `transcriber` is set exactly where someone takes utterances."""
-
-    frames: tuple[Asker, ...] = ()
-    audio: tuple[Asker, ...] = ()
-    utterances: tuple[Asker, ...] = ()
-    transcriber: Asker | None = None
-    skip_silence: bool = True
-    """False hands silence on as well."""
-
-    @property
-    def listeners(self) -> tuple[Asker, ...]:
-        """Everyone who gets sound."""
-        return self.audio if self.transcriber is None else (*self.audio, self.transcriber)
-
-    @property
-    def askers(self) -> tuple[Asker, ...]:
-        """Everyone, each once."""
-        return tuple(dict.fromkeys((*self.frames, *self.utterances, *self.listeners)))
-
-    @property
-    def specs(self) -> tuple[AudioSpec, ...]:
-        """The forms in which sound is wanted, each once."""
-        return tuple(dict.fromkeys(filter(None, map(self.spec_of, self.listeners))))
-
-    def spec_of(self, asker: Asker) -> AudioSpec | None:
-        """The form in which one of them wants sound: with its silences, where the job says so."""
-        spec = asker.service.needs.audio
-        return spec if spec is None or self.skip_silence else replace(spec, skip_silence=False)
-
-    def known(self, record: ExtractionRecord) -> bool:
-        """Tell whether every sample of an earlier extraction has a remembered answer from everyone who takes it."""
-        if not all(asker.knows(record.frames) for asker in self.frames):
-            return False
-        return all(
-            asker.knows(chunk.sample for chunk in record.chunks if chunk.spec == self.spec_of(asker))
-            for asker in self.listeners
-        )
 
 
 @dataclass(slots=True)
@@ -105,10 +68,16 @@ class Examination:
         self._lost_audio_s: dict[Asker, float] = defaultdict(float)
 
     async def run(
-        self, frames: AsyncGenerator[Event, None] | None, audio: AsyncGenerator[Event, None] | None
+        self,
+        frames: AsyncGenerator[Event, None] | None,
+        audio: AsyncGenerator[Event, None] | None,
+        whole: Iterable[tuple[Asker, Sample]] = (),
     ) -> Examined:
         """Have everything examined; None where pictures or sound are not wanted. Raises nothing of the file's."""
         async with asyncio.TaskGroup() as group:
+            for asker, sample in whole:
+                self._note_unplayed(asker)
+                await self._start(group, asker, [sample])
             if frames is not None:
                 group.create_task(self._take_frames(frames, group))
             if audio is not None:
@@ -167,6 +136,16 @@ class Examination:
     def _listeners(self, spec: AudioSpec) -> list[Asker]:
         return [asker for asker in self._takers.listeners if self._takers.spec_of(asker) == spec]
 
+    # ------------------------------------------------------------------------------------------------- whole files
+
+    def _note_unplayed(self, asker: Asker) -> None:
+        """Account for tracks that are not played, unless someone else gets all tracks of their kind."""
+        needs = stream_needs(asker)
+        others = self._takers.frames if needs.pictures else self._takers.listeners
+        gap = unplayed_tracks(needs, self._done.media)
+        if gap is not None and not others:
+            self._done.shortfalls.append(gap)
+
     # ------------------------------------------------------------------------------------------------------ asking
 
     async def _start(self, group: asyncio.TaskGroup, asker: Asker, samples: list[Sample]) -> None:
@@ -207,6 +186,8 @@ class Examination:
         for sample in asked.unanswered:
             if sample.medium is Medium.FRAME:
                 self._lost_frames[asker] += sample.stands_for
+            elif sample.mime == PICTURES:
+                self._lost_frames[asker] += _EVERY_FRAME
             else:
                 self._lost_audio_s[asker] += sample.duration_s
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from batch_scan.digest import digest_file
 from batch_scan.errors import BatchScanError, EndpointError, FetchError, MediaError
-from batch_scan.examine import Examination, Examined, Takers
-from batch_scan.extraction import ExtractionRecord, dump_record, load_record, settings_fingerprint
+from batch_scan.examine import Examination, Examined
+from batch_scan.extraction import ExtractionRecord, dump_record, load_record
 from batch_scan.ledger import Twin
 from batch_scan.model import FileResult, FileRow, Item, MediaInfo, Refused, Shortfall, Stat
 from batch_scan.result import (
@@ -32,6 +32,7 @@ from batch_scan.result import (
     unexamined_result,
 )
 from batch_scan.room import Room
+from batch_scan.takers import Route, Takers, route
 from batch_scan.untrusted import clean_text
 from batch_scan.verdict import find
 from batch_scan.vocabulary import Reason
@@ -120,11 +121,9 @@ class Scan:
         self._room = Room(_WAITING_BYTES)
         self._twin_row = lru_cache(maxsize=4096)(load_row)
         takers = scope.takers
-        extract = scope.job.extract
-        self._frames = extract.frames if extract.video and takers.frames else None
-        self._sound = takers.specs if extract.audio else ()
-        self._settings = settings_fingerprint(self._frames, self._sound, scope.job.limits.media)
-        self._endpoints = tuple(sorted({asker.name for asker in (*takers.frames, *takers.audio, *takers.utterances)}))
+        self._routes = {has_url: route(takers, scope.job, has_url=has_url) for has_url in (False, True)}
+        judging = (*takers.frames, *takers.audio, *takers.utterances, *takers.streams)
+        self._endpoints = tuple(sorted({asker.name for asker in judging}))
         self.internal_errors = 0
         """Files that failed by our own fault; their rows say so."""
 
@@ -241,9 +240,10 @@ class Scan:
             self._release(opened.content_sha256)
 
     async def _from_memory(self, opened: Opened) -> FileResult | None:
-        stored = self._scope.ledger.extraction(opened.content_sha256, self._settings)
+        way = self._route_of(opened.item)
+        stored = self._scope.ledger.extraction(opened.content_sha256, way.settings)
         record = load_record(stored) if stored is not None else None
-        if record is None or not self._scope.takers.known(record):
+        if record is None or not way.takers.known(record, opened.content_sha256):
             return None
         return await self._examine(opened, record.media, record, None)
 
@@ -287,10 +287,12 @@ class Scan:
         """Examine live where the file is held, else from the record."""
         scope = self._scope
         exhibits = scope.evidence.of_file(opened.content_sha256, scope.job.policy)
-        examination = Examination(media, scope.takers, self._room, exhibits.keep)
+        way = self._route_of(opened.item)
+        examination = Examination(media, way.takers, self._room, exhibits.keep)
         if record is not None:
-            frames = record.replay_frames() if self._frames is not None else None
-            examined = await examination.run(frames, record.replay_audio() if self._sound else None)
+            frames = record.replay_frames() if way.frames is not None else None
+            whole = way.takers.whole(media, opened.content_sha256)
+            examined = await examination.run(frames, record.replay_audio() if way.sound else None, whole)
         else:
             assert held is not None  # noqa: S101 - one of the two is given
             examined = await self._examine_live(opened, media, examination, held)
@@ -303,14 +305,20 @@ class Scan:
 
     async def _examine_live(self, opened: Opened, media: MediaInfo, examination: Examination, held: _Held) -> Examined:
         reader, record, path = self._scope.reader, ExtractionRecord(media), held.path
-        frames = record.keep_frames(reader.frames(path, media, self._frames)) if self._frames is not None else None
-        sound = record.keep_audio(reader.audio(path, media, self._sound)) if self._sound else None
-        examined = await examination.run(frames, sound)
+        way = self._route_of(held.item)
+        frames = record.keep_frames(reader.frames(path, media, way.frames)) if way.frames is not None else None
+        sound = record.keep_audio(reader.audio(path, media, way.sound)) if way.sound else None
+        url = self._scope.source.url(held.item) if way.takers.streams else ""
+        whole = way.takers.whole(media, opened.content_sha256, path, url)
+        examined = await examination.run(frames, sound, whole)
         if not self._unchanged(held, opened.stat):
             examined.shortfalls.insert(0, _CHANGED)
         elif record.is_lasting:
-            await self._scope.ledger.remember_extraction(opened.content_sha256, self._settings, dump_record(record))
+            await self._scope.ledger.remember_extraction(opened.content_sha256, way.settings, dump_record(record))
         return examined
+
+    def _route_of(self, item: Item) -> Route:
+        return self._routes[bool(self._scope.takers.streams and self._scope.source.url(item))]
 
     # ------------------------------------------------------------------------------------------- same content twice
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.endpoint.interface import BatchLimits, Needs
 from batch_scan.errors import EndpointError, Failure
-from batch_scan.examine import Examination, Takers
+from batch_scan.examine import Examination
 from batch_scan.extraction import ExtractionRecord
 from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
 from batch_scan.model import AudioTrack, MediaInfo, Sample, Shortfall, VideoTrack
 from batch_scan.room import Room
+from batch_scan.takers import Takers
 from batch_scan.vocabulary import Medium, Reason
 from tests.asking_kit import SPEC, Hold, Step, ToyEndpoint, ToyTranscriber, desk_of, ledger_in, sample_of
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 PICTURE = VideoTrack(0, "h264", 640, 480, 10.0)
 SOUND = AudioTrack(1, "aac", 2, 48_000, 10.0)
+CONTENT = "c" * 64
 MEDIA = MediaInfo("mov", 10.0, (SOUND,), (PICTURE,))
 PICTURES_DONE = FrameTally(0, planned=4, extracted=4, deduplicated=0)
 SOUND_DONE = AudioTally(1, 10.0, 10.0)
@@ -349,7 +351,7 @@ async def test_a_record_gives_the_same_without_the_file_and_sends_nothing(tmp_pa
         examination = Examination(MEDIA, takers, Room(1 << 20), Shelf().keep)
         first = await examination.run(record.keep_frames(frames), record.keep_audio(audio))  # type: ignore[arg-type]
         sent = [len(service.submitted) for service in (eyes, ears, judge)]
-        assert takers.known(record)
+        assert takers.known(record, CONTENT)
         again = Examination(MEDIA, takers, Room(1 << 20), Shelf().keep)
         second = await again.run(record.replay_frames(), record.replay_audio())
     assert [len(service.submitted) for service in (eyes, ears, judge)] == sent
@@ -362,9 +364,9 @@ async def test_a_record_gives_the_same_without_the_file_and_sends_nothing(tmp_pa
 async def test_a_record_is_not_known_while_one_answer_is_missing(tmp_path: Path) -> None:
     async with takers_of(tmp_path, [pictures()], transcriber=ToyTranscriber()) as takers:
         record = ExtractionRecord(MEDIA, frames=[frame("a")], chunks=[chunk("x")])
-        assert not takers.known(record)
+        assert not takers.known(record, CONTENT)
         await takers.frames[0].ask([frame("a")])
-        assert not takers.known(record)
+        assert not takers.known(record, CONTENT)
         await takers.listeners[0].ask([chunk("x").sample])
-        assert takers.known(record)
-        assert takers.known(replace(record, chunks=[*record.chunks, chunk("y", spec=SHORT)]))
+        assert takers.known(record, CONTENT)
+        assert takers.known(replace(record, chunks=[*record.chunks, chunk("y", spec=SHORT)]), CONTENT)

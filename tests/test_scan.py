@@ -113,6 +113,9 @@ class Shelf:
             return None
         return Stat(found.st_size, found.st_mtime_ns, f"{found.st_ino}:{found.st_ctime_ns}")
 
+    def url(self, item: Item) -> str:
+        return ""
+
     @contextlib.asynccontextmanager
     async def fetch(self, item: Item) -> AsyncIterator[Path]:
         path = Path(item.locator)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_scan.ask import Asker
+from batch_scan.endpoint.interface import StreamNeeds
 from batch_scan.endpoint.registry import build as build_endpoint
 from batch_scan.errors import EndpointError, UsageError
-from batch_scan.examine import Takers
 from batch_scan.model import Shortfall
 from batch_scan.pace.retry import RetryPolicy
 from batch_scan.secret import secrets_of
+from batch_scan.takers import Takers
 from batch_scan.transcribe.registry import build as build_transcriber
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
@@ -63,13 +64,17 @@ class Services:
             audio=tuple(askers[one.name] for one in self.endpoints if one.needs.audio is not None),
             utterances=tuple(askers[one.name] for one in self.endpoints if one.needs.utterance is not None),
             transcriber=askers[self._transcriber_name] if self.transcriber is not None else None,
+            streams=tuple(askers[one.name] for one in self.endpoints if one.needs.stream is not None),
             skip_silence=skip_silence,
         )
 
 
 def build_services(job: Job) -> Services:
     """Build what the job names. Reads no secrets, sends nothing. Raises UsageError."""
-    endpoints = tuple(build_endpoint(name, config) for name, config in job.endpoints.items())
+    every_s = job.extract.frame_interval
+    endpoints = tuple(
+        build_endpoint(name, config.in_job(frame_interval_s=every_s)) for name, config in job.endpoints.items()
+    )
     for endpoint in endpoints:
         _check_useful(endpoint, job)
     words = job.extract.audio and any(endpoint.needs.utterance is not None for endpoint in endpoints)
@@ -90,8 +95,11 @@ def check_secrets(services: Services) -> None:
 
 def _check_useful(endpoint: Endpoint, job: Job) -> None:
     needs = endpoint.needs
-    pictures = job.extract.video and needs.frame is not None
-    sound = job.extract.audio and (needs.audio is not None or needs.utterance is not None)
+    stream = needs.stream or StreamNeeds()
+    if stream.by_url and needs.audio is None:
+        raise UsageError(f"[endpoints.{endpoint.name}] takes only files that lie under a URL, and no chunks of others")
+    pictures = job.extract.video and (needs.frame is not None or stream.pictures)
+    sound = job.extract.audio and (needs.audio is not None or needs.utterance is not None or stream.sound)
     if not pictures and not sound:
         raise UsageError(
             f"[endpoints.{endpoint.name}] would get nothing to judge: its samples and [extract] audio/video "

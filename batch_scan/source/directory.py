@@ -9,6 +9,7 @@ from urllib.parse import quote_from_bytes
 from batch_scan.errors import FetchError, UsageError
 from batch_scan.model import Item, Refused
 from batch_scan.source.globs import Selection
+from batch_scan.source.interface import Source
 from batch_scan.source.local import LocalFiles, absolute, refused, unreadable
 from batch_scan.untrusted import show_path
 from batch_scan.vocabulary import Status
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from batch_scan.source.options import SourceOptions
 
 
-class DirectorySource:
+class DirectorySource(Source):
     """Every file below a directory, hidden ones included; see `Source`.
 
     The files of a directory come before those of its sub-directories, each sorted by name; memory holds one listing and

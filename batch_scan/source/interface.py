@@ -38,6 +38,13 @@ class Source(Protocol):
         """Return what tells that `item` is unchanged; None where that takes a request (http) or fails."""
         ...
 
+    def url(self, item: Item) -> str:  # noqa: ARG002 - for those whose items lie under one
+        """Return the URL under which an outsider can have exactly this item, for some minutes at least; else nothing.
+
+        May be signed: it is never shown, logged or kept.
+        """
+        return ""
+
     def fetch(self, item: Item) -> AbstractAsyncContextManager[Path]:
         """Have the item as a local file while the context lasts; fetched files are removed on every way out.
 

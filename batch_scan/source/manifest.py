@@ -68,6 +68,10 @@ class ManifestSource:
         """See `Source.stat`."""
         return None if HttpFiles.holds(item.locator) else self._files.stat(item)
 
+    def url(self, item: Item) -> str:
+        """See `Source.url`: that of an http(s) row."""
+        return item.locator if HttpFiles.holds(item.locator) else ""
+
     def fetch(self, item: Item) -> AbstractAsyncContextManager[Path]:
         """See `Source.fetch`."""
         return self._remote.fetch(item) if HttpFiles.holds(item.locator) else self._files.fetch(item)

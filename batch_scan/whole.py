@@ -1,0 +1,58 @@
+"""Whole files as samples, for services that play or pull a file instead of taking pieces of it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batch_scan.model import Digest, Sample, Shortfall
+from batch_scan.vocabulary import Medium, Reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from batch_scan.endpoint.interface import StreamNeeds
+    from batch_scan.model import MediaInfo
+
+PICTURES, SOUND = "video/*", "audio/*"
+"""`Sample.mime` of a stream: what of the file is wanted."""
+
+
+def stream_sample(
+    needs: StreamNeeds, media: MediaInfo, content_sha256: str, path: Path | None, url: str
+) -> Sample | None:
+    """Return the file as one sample; None where it has nothing of what is wanted, cover art not counted.
+
+    Ends at the longest declared duration, at 0 where none is declared.
+    """
+    track = _track(needs, media)
+    if track is None:
+        return None
+    declared = [media.duration_s, *(one.duration_s for one in media.video), *(one.duration_s for one in media.audio)]
+    return Sample(
+        medium=Medium.STREAM,
+        start_s=0.0,
+        end_s=max((duration for duration in declared if duration is not None), default=0.0),
+        digest=Digest(content_sha256),
+        mime=PICTURES if needs.pictures else SOUND,
+        data=None,
+        track=track,
+        url=url,
+        path=path,
+    )
+
+
+def unplayed_tracks(needs: StreamNeeds, media: MediaInfo) -> Shortfall | None:
+    """Return the shortfall of a file with more tracks than a player shows: it plays one picture and one sound."""
+    tracks = len(media.video) if needs.pictures else len(media.audio)
+    if tracks <= 1:
+        return None
+    kind = "picture" if needs.pictures else "sound"
+    return Shortfall(Reason.TRACK_NOT_PLAYED, f"only one of its {tracks} {kind} tracks is played to the endpoint")
+
+
+def _track(needs: StreamNeeds, media: MediaInfo) -> int | None:
+    if needs.pictures and media.main_video is not None:
+        return media.main_video.index
+    if needs.sound and media.audio:
+        return media.audio[0].index
+    return None
