@@ -50,12 +50,17 @@ class ServiceQuote:
     cached_requests: int = 0
     tokens: int = 0
     requests_per_minute: float = 0.0
+    live_s: float = 0.0
+    """How long the requests last at least, one after the other: what is played to a service at its own speed."""
+    concurrency: int = 1
     token_price: float | None = None
 
     @property
     def time_s(self) -> float | None:
-        """How long the requests take at the configured rate; None where none is configured."""
-        return self.requests / self.requests_per_minute * _MINUTE_S if self.requests_per_minute else None
+        """How long the requests take at the configured rate and concurrency; None where nothing bounds them."""
+        at_rate_s = self.requests / self.requests_per_minute * _MINUTE_S if self.requests_per_minute else 0.0
+        live_s = self.live_s / self.concurrency
+        return max(at_rate_s, live_s) if self.requests_per_minute or live_s else None
 
     @property
     def cost(self) -> float | None:
@@ -112,6 +117,8 @@ class Quoter(Asker):
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self._quoted = set()
+        self.live_s = 0.0
+        """How long the requests last at least; see `Service.lasts_s`."""
 
     async def ask(self, samples: Sequence[Sample]) -> Asked:
         """Count `samples` as answered; those not remembered are quoted, each content once."""
@@ -122,6 +129,7 @@ class Quoter(Asker):
 
     async def _send_until_answered(self, request: Request, record: RequestRecord, keys: list[str]) -> Asked:
         self._quoted.update(keys)
+        self.live_s += self.service.lasts_s(request.medium, request.samples)
         return Asked(answered=request.samples, records=(replace(record, outcome=Outcome.NOT_SENT),))
 
 
@@ -175,6 +183,8 @@ async def plan_scan(job: Job, observer: Observer) -> PlanOutcome:
         async for result in Scan(scope).results(files_at_once(job)):
             outcome.add(result)
             observer.result(result)
+    for name, quoter in quoters.items():
+        outcome.services[name].live_s = quoter.live_s
     return outcome
 
 
@@ -188,4 +198,8 @@ async def _ledger_if_any(job: Job) -> AsyncIterator[_Untouched]:
 
 
 def _quote(config: ServiceConfig) -> ServiceQuote:
-    return ServiceQuote(requests_per_minute=config.limit.requests_per_minute, token_price=config.token_price)
+    return ServiceQuote(
+        requests_per_minute=config.limit.requests_per_minute,
+        concurrency=config.limit.concurrency,
+        token_price=config.token_price,
+    )

@@ -47,10 +47,14 @@ def _service_line(quote: ServiceQuote) -> str:
     cached = f", {quote.cached_requests} answered already" if quote.cached_requests else ""
     cost = f", cost {quote.cost:.2f}" if quote.cost is not None else ""
     time_s = quote.time_s
-    time = (
-        f", {format_duration(time_s)} at {quote.requests_per_minute:g} requests a minute" if time_s is not None else ""
-    )
+    time = f", {format_duration(time_s)} {_pace(quote)}" if time_s is not None else ""
     return f"{quote.requests} requests{cached}, {quote.tokens} tokens{cost}{time}"
+
+
+def _pace(quote: ServiceQuote) -> str:
+    if quote.live_s:
+        return f"to play {format_duration(quote.live_s)} at its own speed, {quote.concurrency} at a time"
+    return f"at {quote.requests_per_minute:g} requests a minute"
 
 
 def _service_dict(quote: ServiceQuote) -> dict[str, Any]:

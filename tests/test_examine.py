@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_scan.endpoint.config import LimitTable, ServiceConfig
-from batch_scan.endpoint.interface import BatchLimits, Needs
+from batch_scan.endpoint.interface import BatchLimits, Needs, StreamNeeds
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.examine import Examination
 from batch_scan.extraction import ExtractionRecord
 from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
-from batch_scan.model import AudioTrack, MediaInfo, Sample, Shortfall, VideoTrack
+from batch_scan.model import AudioTrack, Digest, MediaInfo, Sample, Shortfall, VideoTrack
 from batch_scan.room import Room
 from batch_scan.takers import Takers
 from batch_scan.vocabulary import Medium, Reason
+from batch_scan.whole import PICTURES as SHOWN
 from tests.asking_kit import SPEC, Hold, Step, ToyEndpoint, ToyTranscriber, desk_of, ledger_in, sample_of
 
 if TYPE_CHECKING:
@@ -336,6 +337,59 @@ async def test_a_file_that_breaks_gives_its_room_back(tmp_path: Path) -> None:
         hold.let_go.set()
         assert await takers.frames[0].delivery.drain(10) == 0
         assert takers.frames[0].knows([frame("a")])
+
+
+# -------------------------------------------------------------------------------------------------------- whole files
+
+FILE = replace(sample_of("", 0.0, Medium.STREAM, 10.0), data=None, mime=SHOWN, digest=Digest(CONTENT))
+
+
+@contextlib.asynccontextmanager
+async def players_of(directory: Path, *endpoints: ToyEndpoint) -> AsyncIterator[Takers]:
+    """Those who are given files whole; one that takes frames besides gets them."""
+    async with ledger_in(directory) as ledger:
+        askers = {one: desk_of(ledger, one).asker for one in endpoints}
+        eyes = tuple(asker for one, asker in askers.items() if one.needs.frame is not None)
+        yield Takers(frames=eyes, streams=tuple(askers[one] for one in endpoints if one.needs.stream is not None))
+
+
+def player(*script: Step, name: str = "plays") -> ToyEndpoint:
+    return ToyEndpoint(*script, name=name, needs=Needs(stream=StreamNeeds(pictures=True)))
+
+
+async def test_a_file_that_is_played_is_one_piece(tmp_path: Path) -> None:
+    async with players_of(tmp_path, service := player()) as takers:
+        examination = Examination(MEDIA, takers, Room(1 << 20), Shelf().keep)
+        done = await examination.run(None, None, [(takers.streams[0], FILE)])
+    assert (done.planned, done.answered, done.shortfalls) == (1, 1, [])
+    assert [request.samples for request in service.submitted] == [(FILE,)]
+
+
+async def test_a_file_that_is_not_played_to_its_end_stands_for_all_its_frames(tmp_path: Path) -> None:
+    async with players_of(tmp_path, player(NO), pictures()) as takers:
+        examination = Examination(MEDIA, takers, Room(1 << 20), Shelf().keep)
+        shown = Watched([frame("a"), frame("b", 5.0), PICTURES_DONE])
+        done = await examination.run(aiter(shown), None, [(takers.streams[0], FILE)])
+    assert (done.planned, done.answered) == (3, 2)
+    assert (done.coverage.frames_extracted, done.coverage.frames_answered) == (4, 0)
+    assert [gap.reason for gap in done.shortfalls] == [Reason.SAMPLE_REFUSED]
+
+
+async def test_a_second_track_that_is_not_played_is_told_unless_someone_gets_its_frames(tmp_path: Path) -> None:
+    media = replace(MEDIA, video=(PICTURE, replace(PICTURE, index=2)))
+    for eyes, reasons in (([], [Reason.TRACK_NOT_PLAYED]), ([pictures()], [])):
+        async with players_of(tmp_path / str(len(eyes)), player(), *eyes) as takers:
+            examination = Examination(media, takers, Room(1 << 20), Shelf().keep)
+            done = await examination.run(None, None, [(takers.streams[0], FILE)])
+        assert [gap.reason for gap in done.shortfalls] == reasons
+
+
+async def test_a_file_is_known_only_once_it_was_played(tmp_path: Path) -> None:
+    async with players_of(tmp_path, player()) as takers:
+        assert not takers.known(ExtractionRecord(MEDIA), CONTENT)
+        await takers.streams[0].ask([FILE])
+        assert takers.known(ExtractionRecord(MEDIA), CONTENT)
+        assert not takers.known(ExtractionRecord(MEDIA), "e" * 64)
 
 
 # ---------------------------------------------------------------------------------------------------- from the record

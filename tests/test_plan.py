@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from batch_scan.endpoint.config import LimitTable, ServiceConfig
-from batch_scan.endpoint.interface import BatchLimits, Needs
+from batch_scan.endpoint.interface import BatchLimits, Needs, StreamNeeds
 from batch_scan.model import Coverage, FileResult, FileRow, Item, MediaInfo, RequestId, RequestRecord
 from batch_scan.pace.retry import RetryPolicy
 from batch_scan.plan import PlanOutcome, Quoter, ServiceQuote
@@ -14,9 +15,11 @@ from batch_scan.vocabulary import Medium, Outcome, Reason, Status, Verdict
 from tests.asking_kit import ToyEndpoint, desk_of, ledger_in, sample_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from batch_scan.ledger import Ledger
+    from batch_scan.model import Sample
 
 
 def quoter_of(ledger: Ledger, service: ToyEndpoint) -> Quoter:
@@ -168,3 +171,25 @@ def test_a_plan_is_values_for_a_program() -> None:
         },
         "not_examined": {"not_media": 1},
     }
+
+
+async def test_what_is_played_at_its_own_speed_takes_its_time_shared_by_those_at_once(tmp_path: Path) -> None:
+    class Player(ToyEndpoint):
+        def lasts_s(self, medium: Medium, samples: Sequence[Sample]) -> float:
+            return sum(sample.duration_s for sample in samples)
+
+    service = Player(needs=Needs(stream=StreamNeeds(pictures=True)))
+    async with ledger_in(tmp_path) as ledger:
+        quoter = quoter_of(ledger, service)
+        for name in ("first", "second", "first"):
+            await quoter.ask([replace(sample_of(name, 0.0, Medium.STREAM, 5400.0), data=None)])
+    assert quoter.live_s == 10_800.0
+    outcome = PlanOutcome(services={"toy": ServiceQuote(requests=2, live_s=quoter.live_s, concurrency=2)})
+    assert outcome.services["toy"].time_s == 5400.0
+    assert "1 h 30 min to play" in plan_text(outcome)
+    assert "to play 3 h 00 min at its own speed, 2 at a time" in plan_text(outcome)
+
+
+def test_a_rate_slower_than_the_playing_is_what_takes_the_time() -> None:
+    quote = ServiceQuote(requests=60, requests_per_minute=1.0, live_s=600.0, concurrency=2)
+    assert quote.time_s == 3600.0

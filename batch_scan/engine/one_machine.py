@@ -21,6 +21,7 @@ from batch_scan.delivery import Gate, Meters
 from batch_scan.duration import format_duration
 from batch_scan.engine.arrears import unreported
 from batch_scan.engine.outcome import RunOutcome, RunProgress, doubts_of, outcome_of, reconcile
+from batch_scan.engine.premises import settle_in
 from batch_scan.engine.services import Services, build_services, check_secrets, make_askers, open_askers
 from batch_scan.errors import EndpointError, UsageError
 from batch_scan.evidence import Evidence
@@ -130,6 +131,7 @@ async def _run_with_ledger(  # noqa: PLR0917
     run, in_doubt = _begin(job, root, source, services, ledger)
     gate = Gate()
     meters = _meters(job, services, ledger, run.run_id)
+    settle_in(services, meters, None)
     askers = make_askers(services, meters, gate)
     quotas: dict[str, Quota] = {}
     async with contextlib.AsyncExitStack() as stack:

@@ -206,3 +206,54 @@ def test_releasing_twice_and_unknown_services_are_mistakes() -> None:
             await limiter.acquire("unheard of", 0)
 
     run_virtual(main())
+
+
+# --------------------------------------------------------------------------------------------------- further calls
+
+
+def test_further_calls_hold_no_slot_and_go_before_those_who_wait_for_one() -> None:
+    async def main() -> list[str]:
+        limiter, order = limiter_of(LimitTable(requests_per_minute=60, concurrency=1)), list[str]()
+        held = await limiter.acquire(NAME, 0)
+
+        async def wait_for_slot() -> None:
+            slot = await limiter.acquire(NAME, 0)
+            order.append("next request")
+            await limiter.release(slot, Feedback.ANSWERED)
+
+        waiting = asyncio.create_task(wait_for_slot())
+        await settle()
+        for number in (1, 2):
+            await limiter.pace(NAME, 0)
+            order.append(f"poll {number}")
+        await limiter.release(held, Feedback.ANSWERED)
+        await waiting
+        return order
+
+    assert run_virtual(main()) == ["poll 1", "poll 2", "next request"]
+
+
+def test_further_calls_count_for_the_rate() -> None:
+    async def main() -> float:
+        limiter, start_s = limiter_of(LimitTable(requests_per_minute=60)), now()
+        slot = await limiter.acquire(NAME, 0)
+        await limiter.pace(NAME, 0)
+        await limiter.release(slot, Feedback.ANSWERED)
+        await limiter.acquire(NAME, 0)
+        return now() - start_s
+
+    assert run_virtual(main()) == pytest.approx(2.0, abs=1e-5)
+
+
+def test_a_further_call_that_is_given_up_lets_the_others_go() -> None:
+    async def main() -> float:
+        limiter = limiter_of(LimitTable(requests_per_minute=60))
+        await limiter.acquire(NAME, 0)
+        start_s = now()
+        given_up, waiting = (asyncio.create_task(limiter.pace(NAME, 0)) for _ in range(2))
+        await settle()
+        given_up.cancel()
+        await waiting
+        return now() - start_s
+
+    assert run_virtual(main()) == pytest.approx(1.0, abs=1e-5)

@@ -1,0 +1,43 @@
+"""Gives each service of a run what it works with beside samples: see `endpoint/premises.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batch_scan.endpoint.premises import Premises
+
+if TYPE_CHECKING:
+    from batch_scan.delivery import Meters
+    from batch_scan.endpoint.premises import Callbacks
+    from batch_scan.engine.services import Services
+    from batch_scan.ledger import Ledger
+
+
+class LedgerHandles:
+    """The open things of one service, in the ledger."""
+
+    def __init__(self, ledger: Ledger, service: str) -> None:
+        self._ledger = ledger
+        self._service = service
+
+    async def opened(self, kind: str, handle: str) -> None:
+        """See `Handles.opened`."""
+        await self._ledger.opened(self._service, kind, handle)
+
+    async def closed(self, kind: str, handle: str) -> None:
+        """See `Handles.closed`."""
+        await self._ledger.closed(self._service, kind, handle)
+
+    def left_open(self, kind: str) -> list[str]:
+        """See `Handles.left_open`."""
+        return [one.handle for one in self._ledger.left_open(self._service) if one.kind == kind]
+
+
+def settle_in(services: Services, meters: Meters, callbacks: Callbacks | None) -> None:
+    """Set the premises of every service. To be done before any is opened."""
+    for name, service in services.by_name.items():
+        service.premises = Premises(
+            handles=LedgerHandles(meters.ledger, name),
+            callbacks=callbacks,
+            pace=lambda size_bytes, name=name: meters.limiter.pace(name, size_bytes),  # type: ignore[misc]
+        )
