@@ -1,56 +1,70 @@
-"""Looks at the place a scan would run in: versions, codecs, keys, endpoints, quota. Shows no secret."""
+"""Looks at the place a scan would run in: versions, codecs, keys, callbacks, endpoints, quota. Shows no secret."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 import sqlite3
-from dataclasses import dataclass
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 
 from batch_scan import __version__
+from batch_scan.callbacks.reach import reach
+from batch_scan.callbacks.receiver import open_receiver
+from batch_scan.check import Check
+from batch_scan.endpoint.premises import Premises
 from batch_scan.engine.services import build_services
 from batch_scan.errors import BatchScanError, EndpointError
+from batch_scan.ledger import Ledger
 from batch_scan.media.program import ffmpeg_exe, ffmpeg_version
+from batch_scan.model import RunId
+from batch_scan.probe import plan_probe, run_trials
 from batch_scan.secret import secrets_of
 from batch_scan.untrusted import clean_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from batch_scan.endpoint.interface import Quota, Service
+    from batch_scan.callbacks.receiver import Receiver
+    from batch_scan.endpoint.config import ServiceConfig
+    from batch_scan.endpoint.interface import Endpoint, Quota
     from batch_scan.job import Job
+    from batch_scan.probe import Trials
     from batch_scan.secret import SecretRef
+    from batch_scan.transcribe.interface import Transcriber
 
-_LIBRARIES = ("httpx", "pyarrow", "pandas", "av", "faster-whisper", "onnxruntime")
+__all__ = ["Check", "examine_place"]
+
+_LIBRARIES = ("httpx", "pyarrow", "pandas", "av", "faster-whisper", "onnxruntime", "starlette", "uvicorn")
 _DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg2video", "aac", "mp3", "opus", "vorbis", "flac")
+_RUN = RunId("doctor")
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
+async def examine_place(job: Job, *, probe: bool = False) -> list[Check]:
+    """Return what was found, one line each; never raises for what it finds.
 
-    what: str
-    found: str
-    good: bool = True
-
-    @property
-    def mark(self) -> str:
-        """A word for the start of the line."""
-        return "ok     " if self.good else "PROBLEM"
-
-
-async def examine_place(job: Job) -> list[Check]:
-    """Return what was found, one line each; never raises for what it finds."""
-    checks = [*_versions(), _ffmpeg(), *_decoders(), *_secrets(job)]
+    Args:
+        job: the place.
+        probe: also have every service judge one harmless sample of each kind it takes, which costs tokens.
+    """
+    checks = [*_versions(), _ffmpeg(), *_decoders()]
     try:
         services = build_services(job)
     except BatchScanError as error:
-        return [*checks, Check("endpoints", str(error), good=False)]
-    for name, service in services.by_name.items():
-        checks.append(await _service(name, service))
+        return [*checks, *_secrets(job.endpoints), Check("endpoints", str(error), good=False)]
+    checks += _secrets(services.configs)
+    with tempfile.TemporaryDirectory(prefix="batch-scan-doctor-") as scratch:
+        async with contextlib.AsyncExitStack() as stack:
+            receiver, found = await _callbacks(job, Path(scratch), stack, probe=probe)
+            planned = await plan_probe(job, services.by_name, Path(scratch)) if probe else {}
+            checks += found
+            for name, service in services.by_name.items():
+                service.premises = Premises(callbacks=receiver)
+                checks += await _service(name, service, planned.get(name))
     return checks
 
 
@@ -77,8 +91,8 @@ def _decoders() -> Iterator[Check]:
     yield Check("decoders", f"missing: {', '.join(missing)}" if missing else ", ".join(_DECODERS), good=not missing)
 
 
-def _secrets(job: Job) -> Iterator[Check]:
-    for name, config in job.endpoints.items():
+def _secrets(configs: Mapping[str, ServiceConfig]) -> Iterator[Check]:
+    for name, config in configs.items():
         for key, secret in secrets_of(config):
             yield _secret(f"{name} {key}", secret)
 
@@ -91,16 +105,40 @@ def _secret(what: str, reference: SecretRef) -> Check:
     return Check(what, f"present in {reference.place}")
 
 
-async def _service(name: str, service: Service) -> Check:
+async def _callbacks(
+    job: Job, scratch: Path, stack: contextlib.AsyncExitStack, *, probe: bool
+) -> tuple[Receiver | None, list[Check]]:
+    """Have a receiver as a run has, with a ledger of its own; None where the job has none, or it cannot listen."""
+    table = job.callbacks
+    if table is None:
+        return None, []
+    found = [_secret(f"callbacks {key}", secret) for key, secret in secrets_of(table)]
+    try:
+        ledger = await stack.enter_async_context(Ledger.open(scratch / "state"))
+        receiver = await stack.enter_async_context(open_receiver(table, ledger, _RUN))
+        receiver.mailbox(_RUN, lambda _headers, _body: None)
+        unreached = await reach(receiver) if probe else ""
+    except BatchScanError as error:
+        return None, [*found, Check("callbacks", str(error), good=False)]
+    public = table.public_url or receiver.local_url
+    found.append(Check("callbacks", f"can listen at {table.bind}; vendors are told {public}/…"))
+    if probe:
+        told = f"not reached from here ({unreached})" if unreached else "reached from here"
+        found.append(Check("callbacks public_url", told, good=not unreached))
+    return receiver, found
+
+
+async def _service(name: str, service: Endpoint | Transcriber, trials: Trials | None) -> list[Check]:
     try:
         quota = await service.open()
+        opened = Check(name, _quota_text(quota))
+        return [opened] if trials is None else [opened, *await run_trials(service, trials)]
     except EndpointError as error:
-        return Check(name, f"refused: {clean_text(error.detail)}", good=False)
+        return [Check(name, f"refused: {clean_text(error.detail)}", good=False)]
     except BatchScanError as error:
-        return Check(name, str(error), good=False)
+        return [Check(name, str(error), good=False)]
     finally:
         await service.close()
-    return Check(name, _quota_text(quota))
 
 
 def _quota_text(quota: Quota) -> str:

@@ -21,17 +21,29 @@ import secrets
 import sqlite3
 import zlib
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from batch_scan.ledger_callbacks import CallbackRows
 from batch_scan.ledger_schema import broken, connect, prepare, unusable
-from batch_scan.ledger_values import InDoubt, OpenHandle, PaidRequest, RunStart, StoredAnswer, Twin, answer_key
+from batch_scan.ledger_values import (
+    InDoubt,
+    OpenHandle,
+    PaidRequest,
+    RunStart,
+    StoredAnswer,
+    Twin,
+    answer_key,
+    pack_text,
+    storable,
+    unpack_text,
+)
 from batch_scan.ledger_writer import Row, Write, Writer
-from batch_scan.lock import DirectoryLock, make_directory, refuse_network_filesystem
+from batch_scan.lock import DirectoryLock, make_directory, read_mounts, refuse_network_filesystem
 from batch_scan.model import Answer, RequestId, RunId
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from pathlib import Path
 
     from batch_scan.model import Request, Stat
 
@@ -42,7 +54,6 @@ _V = TypeVar("_V")
 
 _KEYS_PER_QUERY = 500
 _UNFLUSHED_ROWS = 10_000
-_MOUNTS = Path("/proc/self/mounts")
 
 
 class Ledger:
@@ -60,6 +71,8 @@ class Ledger:
         self._new_files: dict[str, tuple[Stat, str]] = {}
         self._new_twins: dict[tuple[str, str], Twin] = {}
         self._unflushed = 0
+        self.callbacks = CallbackRows(self._query, self._write, self._writer.put)
+        """What vendors have posted to us, and where they post to."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -74,7 +87,7 @@ class Ledger:
         a damaged or foreign file), LedgerError on leaving where something could not be written.
         """
         make_directory(directory)
-        refuse_network_filesystem(directory, await asyncio.to_thread(_read_mounts))
+        refuse_network_filesystem(directory, await asyncio.to_thread(read_mounts))
         async with DirectoryLock(directory, wait_s):
             path = prepare(directory)
             try:
@@ -115,7 +128,7 @@ class Ledger:
             )
             for key, position, samples, request_id, operation, endpoint, tokens, packed, *rest in rows:
                 if request_id not in by_request:
-                    by_request[request_id] = Answer(_unpack_text(packed), tokens, *rest)
+                    by_request[request_id] = Answer(unpack_text(packed), tokens, *rest)
                 answer = by_request[request_id]
                 found[key] = StoredAnswer(RequestId(request_id), position, samples, operation, endpoint, tokens, answer)
         return found
@@ -150,8 +163,8 @@ class Ledger:
                 " answered_at = ?, answer = ? WHERE request_id = ? RETURNING request_number",
                 (
                     *(answer.tokens_charged, answer.http_status),
-                    *(_storable(answer.vendor_code), _storable(answer.vendor_request_id), answer.bytes_sent),
-                    *(latency_ms, answered_at.isoformat(), _pack_text(answer.raw), request_id),
+                    *(storable(answer.vendor_code), storable(answer.vendor_request_id), answer.bytes_sent),
+                    *(latency_ms, answered_at.isoformat(), pack_text(answer.raw), request_id),
                 ),
             ).fetchall()
             if not number:
@@ -173,7 +186,7 @@ class Ledger:
                 "UPDATE requests SET state = 'failed', error = ?,"
                 " tokens_doubtful = tokens_doubtful + CASE WHEN ? THEN coalesce(?, tokens_max) ELSE 0 END"
                 " WHERE request_id = ?",
-                (_storable(error), maybe_charged, tokens, request_id),
+                (storable(error), maybe_charged, tokens, request_id),
             )
         )
 
@@ -286,7 +299,7 @@ class Ledger:
         )
 
     async def finish_run(self, run_id: str, exit_code: int, finished_at: datetime) -> None:
-        """Write down that a run is complete; it is not continued any more, and its twins are forgotten."""
+        """Write down that a run is complete; it is not continued any more, twins and callbacks are forgotten."""
 
         def apply(db: sqlite3.Connection) -> None:
             db.execute(
@@ -294,6 +307,7 @@ class Ledger:
                 (exit_code, finished_at.isoformat(), run_id),
             )
             db.execute("DELETE FROM twins WHERE run_id = ?", (run_id,))
+            CallbackRows.drop_run(db, run_id)
 
         self._new_twins = {key: twin for key, twin in self._new_twins.items() if key[0] != run_id}
         await self._write(apply)
@@ -375,25 +389,5 @@ def _add_recent(recent: dict[_K, _V], key: _K, value: _V) -> None:
         del recent[next(iter(recent))]
 
 
-def _read_mounts() -> str:
-    try:
-        return _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _storable(untrusted: str) -> str:
-    """Make text from a vendor storable: lone surrogates, which JSON can carry, are not UTF-8."""
-    return untrusted.encode("utf-8", "replace").decode("utf-8")
-
-
-def _pack_text(text: str) -> bytes:
-    return zlib.compress(text.encode("utf-8", "surrogatepass"))
-
-
-def _unpack_text(packed: bytes) -> str:
-    return zlib.decompress(packed).decode("utf-8", "surrogatepass")

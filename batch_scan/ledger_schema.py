@@ -1,7 +1,8 @@
 """The ledger's file: its tables, and how it is opened.
 
-`application_id` tells a ledger from any other SQLite file, `user_version` tells its schema. A file that is neither
-new nor ours is refused, never replaced: it may hold answers that were paid for.
+`application_id` tells a ledger from any other SQLite file, `user_version` tells its schema. An older ledger is brought
+up to date where it lies, in one transaction. A file that is neither new nor ours, or newer than we are, is refused,
+never replaced: it may hold answers that were paid for.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_NAME = "ledger.sqlite3"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x62736C31  # "bsl1"
 _OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 _BUSY_TIMEOUT_S = 30.0
 _CACHE_KIB = 32_768
 
-_TABLES = """
+_TABLES_1 = """
 CREATE TABLE runs (
     run_number INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL UNIQUE,
@@ -107,6 +108,30 @@ CREATE TABLE open_handles (
 ) STRICT, WITHOUT ROWID;
 """
 
+# `path` is what nobody can guess of the URL that vendors post to.
+# `digest` tells a callback that is sent again from a new one.
+_TABLES_2 = """
+CREATE TABLE callback_paths (
+    run_id TEXT PRIMARY KEY,
+    path TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE callbacks (
+    callback_number INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    service TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    arrived_at TEXT NOT NULL,
+    body BLOB NOT NULL,
+    UNIQUE (run_id, digest)
+) STRICT;
+CREATE INDEX callbacks_by_subject ON callbacks (run_id, service, subject);
+"""
+
+_STEPS = (_TABLES_1, _TABLES_2)
+"""What each schema version added to the one before; a ledger is brought up to date by the steps it lacks."""
+
 
 def connect(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
     """Open a connection: transactions by hand, every commit on the disk before it returns.
@@ -161,20 +186,27 @@ def _check_or_create(connection: sqlite3.Connection, path: Path) -> None:
     is_empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
     if application == 0 and version == 0 and is_empty:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id = {APPLICATION_ID}; "
-            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        )
+        _bring_up_to_date(connection, 0)
         return
     if application != APPLICATION_ID:
         raise UsageError(f"{path} is not a ledger of batch-scan; name another state directory, or move that file away")
-    if version != SCHEMA_VERSION:
+    if not 1 <= version <= SCHEMA_VERSION:
         raise UsageError(
             f"{path} was written by another version of batch-scan (schema {version}, this one knows {SCHEMA_VERSION}); "
             "use that version, or another state directory"
         )
     if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
         raise UsageError(f"{path} cannot be kept in WAL mode there; name a state directory on a local disk")
+    if version < SCHEMA_VERSION:
+        _bring_up_to_date(connection, version)
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
+    """Add what versions after `version` brought, wholly or not at all."""
+    connection.executescript(
+        f"BEGIN IMMEDIATE; {''.join(_STEPS[version:])} PRAGMA application_id = {APPLICATION_ID}; "
+        f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+    )
 
 
 def unusable(path: Path, error: sqlite3.Error) -> UsageError:

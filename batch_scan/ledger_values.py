@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,3 +87,18 @@ class OpenHandle:
 def answer_key(sample_digest: str, operation: str, settings_fingerprint: str) -> str:
     """Return the name of an answer: the same content, asked the same way, has the same one in every run."""
     return digest_bytes(f"{sample_digest}\0{operation}\0{settings_fingerprint}".encode())
+
+
+def storable(untrusted: str) -> str:
+    """Make text from a vendor storable: lone surrogates, which JSON can carry, are not UTF-8."""
+    return untrusted.encode("utf-8", "replace").decode("utf-8")
+
+
+def pack_text(text: str) -> bytes:
+    """Return text as it is kept: compressed, lone surrogates and all."""
+    return zlib.compress(text.encode("utf-8", "surrogatepass"))
+
+
+def unpack_text(packed: bytes) -> str:
+    """Return the text that `pack_text` was given."""
+    return zlib.decompress(packed).decode("utf-8", "surrogatepass")

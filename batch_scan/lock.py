@@ -13,16 +13,17 @@ import socket
 import time
 import weakref
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_scan.errors import LockedError, UsageError
 from batch_scan.untrusted import clean_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
+_MOUNTS = Path("/proc/self/mounts")
 ALLOW_NETWORK_VARIABLE = "BATCH_SCAN_ALLOW_NETWORK_STATE"
 _NETWORK_TYPES = frozenset(
     {
@@ -158,6 +159,14 @@ def cannot_use(directory: Path, error: OSError) -> UsageError:
         f"the state directory {directory} cannot be used: {error.strerror or error}; "
         "name a directory on a local disk that is writable and has room"
     )
+
+
+def read_mounts() -> str:
+    """Return the content of /proc/self/mounts; empty where there is none."""
+    try:
+        return _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
 
 
 def refuse_network_filesystem(directory: Path, mounts: str) -> None:

@@ -43,6 +43,14 @@ class _Json(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+def _fit_to_show(record: logging.LogRecord) -> bool:
+    """Let through what is ours, and what others warn of: below that httpx and uvicorn tell URLs and headers.
+
+    Keys travel in both. Decided here and not by the loggers' levels, which any library may set.
+    """
+    return record.levelno >= logging.WARNING or record.name.partition(".")[0] == "batch_scan"
+
+
 class _Stderr(logging.Handler):
     """Writes around a progress bar instead of through it."""
 
@@ -56,6 +64,7 @@ class _Stderr(logging.Handler):
 def set_up_logs(log_format: LogFormat) -> None:
     """Send our messages to standard error; other libraries only where they warn."""
     handler = _Stderr()
+    handler.addFilter(_fit_to_show)
     match log_format:
         case LogFormat.TEXT:
             handler.setFormatter(_Text())

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
+from batch_scan.callbacks.table import CallbacksTable
 from batch_scan.cli import main
 from batch_scan.doctor import Check, examine_place
+from batch_scan.job import Job
 from batch_scan.jobfile import load_job
 from batch_scan.media.program import FFMPEG_VARIABLE
 from batch_scan.sandbox.safecomms.server import DEFAULT_KEY
+from batch_scan.secret import SecretRef
 from batch_scan.totals import Exit
+from batch_scan.transcribe.config import LocalTranscriberConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,3 +87,64 @@ def test_the_command_marks_problems_and_ends_with_usage(
         "PROBLEM safecomms",
     ]
     assert all(line.startswith(("ok      ", "PROBLEM ")) for line in lines)
+
+
+def called_back(table: CallbacksTable) -> Job:
+    return Job.model_validate({"endpoints": {"local": {}}, "callbacks": table})
+
+
+async def test_callbacks_are_a_problem_where_nothing_can_listen(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        checks = {check.what: check for check in await examine_place(called_back(CallbacksTable(bind=bind)))}
+    assert not checks["callbacks"].good
+    assert f"nothing can listen at {bind}: Address already in use" in checks["callbacks"].found
+    assert checks["local"].good
+
+
+async def test_callbacks_are_fine_where_something_can(tmp_path: Path) -> None:
+    (tmp_path / "path").write_text("k" * 40)
+    table = CallbacksTable(
+        bind="127.0.0.1:0", public_url="https://hooks.example", path=SecretRef(file=tmp_path / "path")
+    )
+    checks = {check.what: check for check in await examine_place(called_back(table))}
+    assert checks["callbacks path"].good
+    assert checks["callbacks"].found == "can listen at 127.0.0.1:0; vendors are told https://hooks.example/…"
+    assert not any("k" * 40 in check.found for check in checks.values())
+
+
+async def test_a_probe_posts_to_the_public_url_and_says_whether_it_came(tmp_path: Path) -> None:
+    async def reached(**table: str) -> tuple[bool, str]:
+        job = called_back(CallbacksTable(**table))
+        checks = {check.what: check for check in await examine_place(job, probe=True)}
+        return checks["callbacks public_url"].good, checks["callbacks public_url"].found
+
+    assert await reached(bind="127.0.0.1:0") == (True, "reached from here")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    assert await reached(bind="127.0.0.1:0", public_url=f"http://127.0.0.1:{port}") == (
+        False,
+        "not reached from here (ConnectError)",
+    )
+
+
+async def test_somebody_elses_answer_is_not_ours(safecomms_server: SafeCommsServer) -> None:
+    job = called_back(CallbacksTable(bind="127.0.0.1:0", public_url=safecomms_server.url))
+    checks = {check.what: check for check in await examine_place(job, probe=True)}
+    assert not checks["callbacks public_url"].good
+    assert "something answers 401 there" in checks["callbacks public_url"].found
+
+
+async def test_a_transcribers_key_is_looked_for_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class KeyedConfig(LocalTranscriberConfig):
+        api_key: SecretRef = SecretRef(env="TOY_TRANSCRIBER_API_KEY")
+
+    job = Job.model_validate({"endpoints": {"local": {}}})
+    keyed = job.model_copy(
+        update={"transcribe": job.transcribe.model_copy(update={"services": {"local": KeyedConfig()}})}
+    )
+    for key, good in (("", False), ("secret-4711", True)):
+        monkeypatch.setenv("TOY_TRANSCRIBER_API_KEY", key)
+        checks = {check.what: check for check in await examine_place(keyed)}
+        assert checks["transcribe.local api_key"].good is good
+        assert not any("secret-4711" in check.found for check in checks.values())

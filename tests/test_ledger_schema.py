@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import pytest
 
 from batch_scan.errors import LedgerError, UsageError
 from batch_scan.ledger import Ledger
+from batch_scan.ledger_schema import SCHEMA_VERSION
 from batch_scan.lock import make_directory
-from tests.ledger_kit import ask
+from tests.ledger_kit import NOW, ask, rows_of
+
+OLD_SCHEMA = Path(__file__).with_name("ledger_schema_1.sql")
 
 
 @pytest.fixture
@@ -55,6 +59,52 @@ async def test_a_newer_ledger_is_refused(state: Path) -> None:
     with pytest.raises(UsageError, match="schema 999"):
         async with Ledger.open(state):
             pass
+
+
+def old_ledger(state: Path) -> None:
+    make_directory(state)
+    with closing(sqlite3.connect(state / "ledger.sqlite3")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(OLD_SCHEMA.read_text(encoding="utf-8"))
+        connection.execute(
+            "INSERT INTO requests (request_id, run_id, process, endpoint, operation, state, attempts, samples,"
+            " tokens_max, tokens_charged, content_keys, sent_at, answer)"
+            " VALUES ('r-1', 'run-1', 'p', 'safecomms', 'image', 'answered', 1, 1, 5, 3, '', ?, ?)",
+            (NOW.isoformat(), zlib.compress(b"{}")),
+        )
+        connection.execute("INSERT INTO answers VALUES ('k-1', 1, 0)")
+        connection.commit()
+
+
+async def test_an_older_ledger_is_brought_up_to_date_where_it_lies_and_keeps_its_answers(state: Path) -> None:
+    old_ledger(state)
+    for _ in range(2):
+        async with Ledger.open(state) as ledger:
+            assert ledger.answers(["k-1"])["k-1"].tokens_charged == 3
+            await ledger.callbacks.keep("run-1", "toy", "a", "digest", b"body")
+            assert [callback.subject for callback in ledger.callbacks.kept("run-1", "toy")] == ["a"]
+    assert rows_of(state, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+
+
+async def test_an_old_and_a_new_ledger_have_the_same_tables(tmp_path: Path) -> None:
+    old_ledger(tmp_path / "old")
+    for name in ("old", "new"):
+        async with Ledger.open(tmp_path / name):
+            pass
+    sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
+    assert rows_of(tmp_path / "old", sql) == rows_of(tmp_path / "new", sql)
+
+
+async def test_a_ledger_that_cannot_be_brought_up_to_date_stays_as_it_was(state: Path) -> None:
+    old_ledger(state)
+    with closing(sqlite3.connect(state / "ledger.sqlite3")) as connection:
+        connection.execute("CREATE TABLE callbacks (in_the_way TEXT)")
+    before = rows_of(state, "SELECT name FROM sqlite_schema ORDER BY name")
+    with pytest.raises(UsageError, match="cannot be opened: table callbacks already exists"):
+        async with Ledger.open(state):
+            pass
+    assert rows_of(state, "PRAGMA user_version") == [(1,)]
+    assert rows_of(state, "SELECT name FROM sqlite_schema ORDER BY name") == before
 
 
 async def test_damage_that_is_met_later_is_an_error_that_says_so_and_never_no_answer(state: Path) -> None:

@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch_scan.endpoint.config import LimitTable
+from batch_scan.endpoint.http import HttpClient
+from batch_scan.errors import EndpointError
 from batch_scan.job import LogFormat
 from batch_scan.logs import set_up_logs
+from tests.callbacks.posting import by_id, callback, receiving, vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from batch_scan.sandbox.safecomms.server import SafeCommsServer
 
 _log = logging.getLogger("batch_scan.somewhere")
 HOSTILE = "a\x1b[31m name\nwith \u202e tricks"
@@ -76,3 +83,36 @@ def test_an_internal_error_comes_with_its_trace(
     assert "\x1b" not in shown
     if log_format is LogFormat.JSON:
         assert "ValueError" in json.loads(shown)["trace"]
+
+
+@pytest.mark.parametrize("log_format", list(LogFormat))
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.DEBUG, logging.INFO, logging.WARNING])
+async def test_no_url_and_no_header_reaches_the_log_whatever_level_anybody_sets(
+    log_format: LogFormat,
+    level: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    safecomms_server: SafeCommsServer,
+) -> None:
+    names = ("", "httpx", "httpcore", "uvicorn", "uvicorn.access", "uvicorn.error", "asyncio")
+    before = {name: logging.getLogger(name).level for name in names}
+    set_up_logs(log_format)
+    for name in names:
+        logging.getLogger(name).setLevel(level)
+    try:
+        async with (
+            HttpClient("toy", safecomms_server.url, LimitTable(), headers={"x-api-key": "header-4711"}) as client,
+            receiving(tmp_path) as receiver,
+            vendor() as outside,
+        ):
+            url = receiver.mailbox("toy", by_id).url
+            logging.getLogger("uvicorn.access").setLevel(level)
+            await outside.post(url, content=callback("a"), headers={"authorization": "header-4712"})
+            with pytest.raises(EndpointError):
+                await client.send("GET", "usage", params={"api_key": "query-4711"})
+    finally:
+        for name, earlier in before.items():
+            logging.getLogger(name).setLevel(earlier)
+    shown = capsys.readouterr().err
+    assert "callbacks are received at" in shown
+    assert not any(secret in shown for secret in ("4711", "4712", url.split("/")[3], "/toy", "usage", "authorization"))

@@ -45,7 +45,10 @@ class Mailbox(Protocol):
     """Where the vendor posts to: the public URL of this run, with an unguessable path."""
 
     async def next(self, subject: str, timeout_s: float) -> bytes:
-        """Return the next callback about `subject`, waiting for it; raises TimeoutError."""
+        """Return the next callback about `subject`, waiting for it.
+
+        Raises TimeoutError, and EndpointError once all is read where something that came could not be kept.
+        """
         ...
 
     def forget(self, subject: str) -> None:

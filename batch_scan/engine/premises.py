@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
+from batch_scan.callbacks.receiver import open_receiver
 from batch_scan.endpoint.premises import Premises
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from batch_scan.delivery import Meters
     from batch_scan.endpoint.premises import Callbacks
     from batch_scan.engine.services import Services
+    from batch_scan.job import Job
     from batch_scan.ledger import Ledger
+    from batch_scan.model import RunId
 
 
 class LedgerHandles:
@@ -31,6 +37,16 @@ class LedgerHandles:
     def left_open(self, kind: str) -> list[str]:
         """See `Handles.left_open`."""
         return [one.handle for one in self._ledger.left_open(self._service) if one.kind == kind]
+
+
+@contextlib.asynccontextmanager
+async def callbacks_of(job: Job, ledger: Ledger, run_id: RunId) -> AsyncIterator[Callbacks | None]:
+    """Have the run's receiver, where the job has `[callbacks]`; the ledger must outlive it. Raises UsageError."""
+    if job.callbacks is None:
+        yield None
+        return
+    async with open_receiver(job.callbacks, ledger, run_id) as receiver:
+        yield receiver
 
 
 def settle_in(services: Services, meters: Meters, callbacks: Callbacks | None) -> None:

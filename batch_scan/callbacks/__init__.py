@@ -1,0 +1,1 @@
+"""What vendors post to us while a run goes on: a receiver, and a letter box for each service."""
