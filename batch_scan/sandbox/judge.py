@@ -38,8 +38,15 @@ class Heard:
     speaker: int = 0
 
 
+class JudgeClosedError(Exception):
+    """The sandbox ends before a sample was judged: whoever asked gets no answer, and that is nobody's mistake."""
+
+
 class Judge(Protocol):
-    """Knows what is true of a sample. Called from threads, perhaps of several servers at once; must not mind."""
+    """Knows what is true of a sample. Called from threads, perhaps of several servers at once; must not mind.
+
+    Any method may raise JudgeClosedError.
+    """
 
     def picture(self, image: bytes) -> Sequence[Opinion]:
         """Judge an encoded picture; nothing where it is clean. Raises ValueError where it is no picture."""

@@ -13,6 +13,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from batch_scan.sandbox.judge import JudgeClosedError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
@@ -31,13 +33,16 @@ class ThreadServer(ABC):
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
-        """What the application raised: a bug in the server, which `stop` reports."""
+        """What the application raised: a bug in the server, which `stop` reports. What the end of the sandbox cut short
+        is none."""
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
         self._released = asyncio.Event()
         self._end = asyncio.Event()
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        """Why the thread ended by itself."""
         self._port = 0
 
     @property
@@ -50,28 +55,31 @@ class ThreadServer(ABC):
         """Answer one request."""
 
     def start(self, port: int = 0) -> Self:
-        """Listen (on a free port unless one is given) and serve until `stop`."""
+        """Listen, on a free port unless one is given, and serve until `stop`. Raises OSError where it cannot."""
         listening = socket.create_server(("127.0.0.1", port), backlog=1024)
         self._port = int(listening.getsockname()[1])
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(listening)), name=type(self).__name__, daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, args=(listening,), name=type(self).__name__, daemon=True)
         self._thread.start()
         if not self._started.wait(_THREAD_TIMEOUT_S):
             raise TimeoutError(f"{type(self).__name__} does not start")
+        if self._failure is not None:
+            self._thread = None
+            raise self._failure
         return self
 
     def stop(self) -> None:
         """End every request and connection, and the thread. Raises what the application raised, if anything."""
         if self._thread is None or self._loop is None:
             return
-        self._loop.call_soon_threadsafe(self._end.set)
+        if self._failure is None:
+            self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(_THREAD_TIMEOUT_S)
         if self._thread.is_alive():
             raise TimeoutError(f"{type(self).__name__} does not end")
         self._thread = None
-        if self.errors:
-            raise self.errors[0]
+        bugs = [error for error in self.errors if not isinstance(error, JudgeClosedError)]
+        if bugs:
+            raise bugs[0]
 
     def release(self) -> None:
         """Let every request go on that has arrived and hangs; those to come hang again."""
@@ -88,6 +96,16 @@ class ThreadServer(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _run(self, listening: socket.socket) -> None:
+        try:
+            with listening:
+                asyncio.run(self._serve(listening))
+        except BaseException as error:  # noqa: BLE001 - the thread that started or stops it raises it
+            self._failure = error
+            self.errors.append(error)
+        finally:
+            self._started.set()
 
     async def _serve(self, listening: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()

@@ -12,18 +12,21 @@ everything that can go wrong on the way to or from it is done here, the same for
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from abc import abstractmethod
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from batch_scan.sandbox import faults
+from batch_scan.sandbox.exchange import Refusal, Seen, Sending, Told
 from batch_scan.sandbox.faults import Fault, Faults, Kind
+from batch_scan.sandbox.judge import JudgeClosedError
 from batch_scan.sandbox.serving import ThreadServer, wait_for
 
 if TYPE_CHECKING:
@@ -31,59 +34,10 @@ if TYPE_CHECKING:
 
     from batch_scan.sandbox.serving import Receive, Scope, Send
 
+__all__ = ["Refusal", "Seen", "Told", "VendorServer"]
+
 _MINUTE_S = 60.0
-
-
-@dataclass(slots=True)
-class Seen:
-    """What the server noted of one request."""
-
-    number: int
-    """Among the requests that judge something, from 1; 0 for others."""
-    method: str
-    path: str
-    arrived_s: float
-    """`time.monotonic` when its head was there."""
-    headers: Mapping[str, str]
-    query: Mapping[str, str] = field(default_factory=dict)
-    operation: str = ""
-    fields: dict[str, Any] = field(default_factory=dict)
-    """What it carried beside the sample, parsed."""
-    digest: str = ""
-    """SHA-256 of the sample."""
-    size_bytes: int = 0
-    file_name: str = ""
-    mime: str = ""
-    fault: Kind | None = None
-    status: int | None = None
-    tokens: int = 0
-    answered_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a server answers."""
-
-    body: Any
-    """JSON-able; bytes go out as they are; None is no body at all."""
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content_type: str = "application/json"
-
-    @property
-    def encoded(self) -> bytes:
-        """The body as it travels."""
-        if self.body is None:
-            return b""
-        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-
-
-class Refusal(Exception):  # noqa: N818 - it is an answer, in the vendor's own words
-    """A request that breaks the contract; carries what the vendor says to it."""
-
-    def __init__(self, told: Told) -> None:
-        super().__init__(str(told.body))
-        self.told = told
+_OPEN = "open_"
 
 
 class VendorServer(ThreadServer):
@@ -93,6 +47,10 @@ class VendorServer(ThreadServer):
     """The endpoint's or transcriber's word in the job file."""
     parent: str = "endpoints"
     """The table of the job file that its own stands in: ``endpoints`` or ``transcribe``."""
+    needs_callbacks: bool = False
+    """Whether a job must have `[callbacks]` to hear its answers."""
+    token_limit: int | None = None
+    """Tokens that may be used in all, of vendors that have such a quota; None is unlimited."""
 
     def __init__(
         self,
@@ -149,7 +107,18 @@ class VendorServer(ThreadServer):
         """Return what is charged for a request whose answer is a fault that charges."""
         return 1
 
+    def refusal(self, status: int) -> Fault:
+        """Return how this vendor says a status of 400 and above, for faults on demand; here: without a body."""
+        return faults.status(status)
+
     # ----------------------------------------------------------------------------------------------- what tests ask
+
+    @property
+    def left_open(self) -> Mapping[str, Collection[Any]]:
+        """What clients opened and have not closed, by what it is: every collection called ``open_…`` that holds any."""
+        kinds = [name for name in dir(self) if name.startswith(_OPEN)]
+        held = {kind.removeprefix(_OPEN): getattr(self, kind) for kind in kinds}
+        return {kind: things for kind, things in held.items() if things and _is_collection(things)}
 
     @property
     def calls(self) -> list[Seen]:
@@ -177,13 +146,15 @@ class VendorServer(ThreadServer):
         seen = self._note(request)
         fault = (self.faults if seen.number else self.other_faults).take(seen.number, seen)
         seen.fault = fault.kind if fault is not None else None
-        answer = _Answer(scope, send, seen, released)
+        answer = Sending(scope, send, seen, released)
         try:
             await self._serve_one(request, seen, fault, answer)
         except ClientDisconnect:
             return
+        except JudgeClosedError:
+            self.hang_up(scope)
 
-    async def _serve_one(self, request: Request, seen: Seen, fault: Fault | None, answer: _Answer) -> None:
+    async def _serve_one(self, request: Request, seen: Seen, fault: Fault | None, answer: Sending) -> None:
         if fault is not None and fault.kind is Kind.RESET_MID_UPLOAD:
             self.reset(request.scope)
             return
@@ -195,12 +166,12 @@ class VendorServer(ThreadServer):
             told = await self.answer(request, seen, body)
         except Refusal as refusal:
             told = refusal.told
-        if fault is not None and fault.change is not None:
-            told = Told(fault.change(dict(told.body)), told.status, told.headers, told.content_type)
+        if fault is not None and fault.change is not None and isinstance(told.body, dict):
+            told = replace(told, body=fault.change(dict(told.body)))
         self._charge(seen, fault, delivered=_is_success(told.status))
         await self._deliver(answer, fault, told)
 
-    async def _misbehave(self, request: Request, seen: Seen, fault: Fault, answer: _Answer) -> None:
+    async def _misbehave(self, request: Request, seen: Seen, fault: Fault, answer: Sending) -> None:
         if fault.charge:
             self._add_tokens(seen, self.tokens_of_fault(seen))
         if fault.kind is Kind.ANSWER:
@@ -211,7 +182,7 @@ class VendorServer(ThreadServer):
             await wait_for(answer.released, fault.seconds)
             self.hang_up(request.scope)
 
-    async def _deliver(self, answer: _Answer, fault: Fault | None, told: Told) -> None:
+    async def _deliver(self, answer: Sending, fault: Fault | None, told: Told) -> None:
         kind = fault.kind if fault is not None else None
         headers = {"content-type": told.content_type, **told.headers} if told.body is not None else told.headers
         if self.delay_s:
@@ -272,30 +243,9 @@ class VendorServer(ThreadServer):
             self.tokens_used += tokens
 
 
-class _Answer:
-    """Sends an answer, whole or in part, and notes that it was sent."""
-
-    def __init__(self, scope: Scope, send: Send, seen: Seen, released: asyncio.Event) -> None:
-        self.scope = scope
-        self.released = released
-        self._send = send
-        self._seen = seen
-
-    async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        await self._head(status, headers, len(body))
-        self._seen.answered_s = time.monotonic()
-        await self._send({"type": "http.response.body", "body": body})
-
-    async def part(self, status: int, headers: Mapping[str, str], body: bytes, sent: bytes) -> None:
-        await self._head(status, headers, len(body))
-        await self._send({"type": "http.response.body", "body": sent, "more_body": True})
-
-    async def _head(self, status: int, headers: Mapping[str, str], size_bytes: int) -> None:
-        self._seen.status = status
-        named = {**headers, "content-length": str(size_bytes)} if status != HTTPStatus.NO_CONTENT else headers
-        encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
-        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
-
-
 def _is_success(status: int | None) -> bool:
     return status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _is_collection(value: object) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, str | bytes)

@@ -5,13 +5,12 @@ So the truth about a corpus stays known by construction however its files were c
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 import simplejpeg
 
+from batch_scan.sandbox import sound
 from batch_scan.sandbox.safecomms.words import clean, found
 
 if TYPE_CHECKING:
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from batch_scan.sandbox.safecomms.words import Judge
+    from batch_scan.sandbox.safecomms.words import Teller
 
 Red, Green, Blue = 0, 1, 2
 _MARGIN = 60.0
-_RATE_HZ = 16_000
+_SECOND = sound.RATE_HZ
 
 
 def mean_rgb(jpeg: bytes) -> tuple[float, float, float]:
@@ -42,31 +41,22 @@ def dominant(jpeg: bytes) -> int | None:
 
 def decode_sound(content: bytes) -> NDArray[np.float32]:
     """Return encoded sound as mono samples at 16 kHz, -1 to 1."""
-    resampler = av.AudioResampler("flt", "mono", _RATE_HZ)
-    with av.open(io.BytesIO(content), "r") as container:
-        frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
-    frames += resampler.resample(None)
-    return np.concatenate([frame.to_ndarray()[0] for frame in frames]) if frames else np.zeros(0, np.float32)
-
-
-def duration_s(content: bytes) -> float:
-    """Return how long encoded sound is."""
-    return len(decode_sound(content)) / _RATE_HZ
+    return sound.decode_sound(content).astype(np.float32) / np.float32(32_768)
 
 
 def has_tone(content: bytes, hz: float, share: float = 0.2) -> bool:
     """Tell whether a tone of this pitch (within 20 Hz) holds this share of the energy in some second of the sound."""
-    sound = decode_sound(content)
-    for start in range(0, max(1, len(sound) - _RATE_HZ // 2), _RATE_HZ // 2):
-        piece = sound[start : start + _RATE_HZ]
+    samples = decode_sound(content)
+    for start in range(0, max(1, len(samples) - _SECOND // 2), _SECOND // 2):
+        piece = samples[start : start + _SECOND]
         power = np.abs(np.fft.rfft(piece)) ** 2
-        pitches = np.fft.rfftfreq(len(piece), 1 / _RATE_HZ)
+        pitches = np.fft.rfftfreq(len(piece), 1 / _SECOND)
         if power.sum() > 0 and power[np.abs(pitches - hz) < 20].sum() / power.sum() > share:
             return True
     return False
 
 
-def by_sight_and_sound(colours: Mapping[int, Mapping[str, str]], tones: Mapping[float, Mapping[str, str]]) -> Judge:
+def by_sight_and_sound(colours: Mapping[int, Mapping[str, str]], tones: Mapping[float, Mapping[str, str]]) -> Teller:
     """Return a judge by dominant colour of pictures and by tones in sounds, each to severities by category."""
 
     def judge(content: bytes, operation: str) -> Mapping[str, Any]:

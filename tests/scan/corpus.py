@@ -30,10 +30,10 @@ from tests.sandbox.judges import Red, by_sight_and_sound
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from batch_scan.sandbox.safecomms.server import Judge
+    from batch_scan.sandbox.safecomms.words import Teller
 
 BAD_HZ = 1760
-JUDGE: Judge = by_sight_and_sound({Red: {"Sexual": "High"}}, {BAD_HZ: {"Harassment": "Medium"}})
+JUDGE: Teller = by_sight_and_sound({Red: {"Sexual": "High"}}, {BAD_HZ: {"Harassment": "Medium"}})
 FRAME_TOKENS, AUDIO_TOKENS = 20, 50
 FPS = 10
 

@@ -1,4 +1,4 @@
-"""A server that keeps SafeComms' contract, strictly, on a loopback port; its judgement and its faults are scripted.
+"""A server that keeps SafeComms' contract, strictly, on a loopback port.
 
 What the vendor's pages say it does: paths, keys, fields, types, options that need others, tiers, token prices, rate
 per minute, quota, problem documents. What they do not say can be set: sizes, whether a 429 has a `Retry-After`.
@@ -11,10 +11,12 @@ per minute, quota, problem documents. What they do not say can be set: sizes, wh
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import UploadFile
@@ -31,7 +33,7 @@ from batch_scan.sandbox.safecomms.contract import (
     operation_of,
     price,
 )
-from batch_scan.sandbox.safecomms.words import Judge, all_clean, by_digest, clean, found
+from batch_scan.sandbox.safecomms.words import Teller, all_clean, by_digest, by_judge, clean, found
 from batch_scan.sandbox.vendor import Seen, Told, VendorServer
 
 if TYPE_CHECKING:
@@ -40,7 +42,10 @@ if TYPE_CHECKING:
     from starlette.datastructures import FormData
     from starlette.requests import Request
 
-__all__ = ["DEFAULT_KEY", "Judge", "SafeCommsServer", "Seen", "all_clean", "by_digest", "clean", "found"]
+    from batch_scan.sandbox.faults import Fault
+    from batch_scan.sandbox.judge import Judge
+
+__all__ = ["DEFAULT_KEY", "SafeCommsServer", "Seen", "Teller", "all_clean", "by_digest", "clean", "found"]
 
 DEFAULT_KEY = "sc-live-0123456789abcdef"
 
@@ -53,7 +58,7 @@ class SafeCommsServer(VendorServer):
     def __init__(
         self,
         *,
-        judge: Judge = all_clean,
+        judge: Judge | Teller = all_clean,
         key: str = DEFAULT_KEY,
         tier: str = "Business",
         rate_limit: int = 60_000,
@@ -68,20 +73,20 @@ class SafeCommsServer(VendorServer):
         """Prepare a server.
 
         Args:
-            judge: what is true of a sample.
+            judge: what is true of a sample, or what says it in SafeComms' own words; called in threads.
             key: the only key that is right.
             tier: decides which options are allowed.
             rate_limit: requests per minute, told by the usage call; over any `rate_window_s`, its share is enforced.
             rate_window_s: length of the sliding window.
             retry_after: whether a 429 says how long to wait.
-            token_limit: tokens of the billing cycle; None is unlimited.
+            token_limit: tokens of the billing cycle; what judging may cost is set aside before. None is unlimited.
             max_bytes: larger samples are answered 413.
             keywords_encoding: how keywords must come in a form, ``repeat`` or ``json``.
             check_media: refuse (415) what does not begin like sound or a picture.
             delay_s: how long judging takes.
         """
         super().__init__(rate_limit=rate_limit, rate_window_s=rate_window_s, retry_after=retry_after, delay_s=delay_s)
-        self.judge = judge
+        self.judge: Judge | Teller = judge
         self.key = key
         self.tier = tier
         self.token_limit = token_limit
@@ -90,6 +95,8 @@ class SafeCommsServer(VendorServer):
         self.check_media = check_media
         self.urls: dict[str, bytes] = {}
         """What "public" URLs hold, for requests that name one."""
+        self._set_aside = 0
+        """Tokens of what is being judged."""
 
     @property
     def secrets(self) -> Mapping[str, str]:
@@ -106,17 +113,21 @@ class SafeCommsServer(VendorServer):
         return path.startswith("/moderation/")
 
     def tokens_of_fault(self, seen: Seen) -> int:
-        """See `VendorServer.tokens_of_fault`: the base price."""
-        seen.operation, _ = operation_of(seen.path)
-        return BASE_TOKENS[seen.operation]
+        """See `VendorServer.tokens_of_fault`: the base price, if there is such an operation."""
+        seen.operation = seen.path.removeprefix("/moderation/").removesuffix("/upload")
+        return BASE_TOKENS.get(seen.operation, 0)
+
+    def refusal(self, status: int) -> Fault:
+        """See `VendorServer.refusal`: a problem document."""
+        problem = Problem(status, HTTPStatus(status).phrase, "the sandbox was told to say so")
+        return _told(problem).as_fault
 
     async def answer(self, request: Request, seen: Seen, body: bytes) -> Told:
         """See `VendorServer.answer`; a problem document where the contract is broken."""
         try:
             return Told(await self._answer(request, seen, body))
         except Problem as problem:
-            told = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": str(problem)}
-            return Told(told, problem.status, problem.headers, "application/problem+json")
+            return _told(problem)
 
     # ------------------------------------------------------------------------------------------------ the contract
 
@@ -134,18 +145,23 @@ class SafeCommsServer(VendorServer):
         if self.check_media:
             known = content.startswith(MAGIC[seen.operation])
             demand(known, 415, "Unsupported Media Type", f"this is no {seen.operation} we know")
-        tokens = price(seen.operation, fields, self.tier)
-        short = self.token_limit is not None and self.tokens_used + tokens > self.token_limit
-        demand(not short, 402, "Payment Required", "the tokens of this billing cycle are used up")
-        seen.tokens = tokens
-        return {"id": f"req_{seen.number:09d}"} | self._judged(seen, fields, content)
+        answer = await self._judged(seen, content, price(seen.operation, fields, self.tier))
+        return {"id": f"req_{seen.number:09d}"} | _asked_for(answer, seen, fields, len(content))
 
-    def _judged(self, seen: Seen, fields: Mapping[str, Any], content: bytes) -> dict[str, Any]:
-        answer = {**self.judge(content, seen.operation)}
-        if fields.get("extractMetadata"):
-            answer.setdefault("metadata", {"Format": seen.operation, "Size": str(len(content))})
-        if not fields.get("transcribe"):
-            answer.pop("transcription", None)
+    async def _judged(self, seen: Seen, content: bytes, tokens: int) -> dict[str, Any]:
+        """Have a sample judged while its price is set aside."""
+        spent = self.tokens_used + self._set_aside
+        enough = self.token_limit is None or spent + tokens <= self.token_limit
+        demand(enough, 402, "Payment Required", "the tokens of this billing cycle are used up")
+        tell = self.judge if callable(self.judge) else by_judge(self.judge)
+        self._set_aside += tokens
+        try:
+            answer = {**await asyncio.to_thread(tell, content, seen.operation)}
+        except ValueError:
+            raise Problem(415, "Unsupported Media Type", f"this {seen.operation} cannot be decoded") from None
+        finally:
+            self._set_aside -= tokens
+        seen.tokens = tokens
         return answer
 
     def _check_key(self, request: Request) -> None:
@@ -221,3 +237,19 @@ class SafeCommsServer(VendorServer):
             "tokensUsed": self.tokens_used,
             "remainingTokens": remaining,
         }
+
+
+def _asked_for(answer: Mapping[str, Any], seen: Seen, fields: Mapping[str, Any], size_bytes: int) -> dict[str, Any]:
+    """Return an answer with what was asked for and nothing else."""
+    told = {name: value for name, value in answer.items() if name != "transcription" or fields.get("transcribe")}
+    said = told.get("transcription")
+    if isinstance(said, dict) and "text" in said and not fields.get("includeTimestamps"):
+        told["transcription"] = said["text"]
+    if fields.get("extractMetadata"):
+        told.setdefault("metadata", {"Format": seen.operation, "Size": str(size_bytes)})
+    return told
+
+
+def _told(problem: Problem) -> Told:
+    body = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": str(problem)}
+    return Told(body, problem.status, problem.headers, "application/problem+json")

@@ -17,7 +17,8 @@ import simplejpeg
 from batch_scan.sandbox import faults
 from batch_scan.sandbox.faults import Fault, Kind
 from batch_scan.sandbox.safecomms.server import DEFAULT_KEY, SafeCommsServer, by_digest
-from tests.sandbox.judges import Blue, Red, by_sight_and_sound, dominant, duration_s, has_tone
+from batch_scan.sandbox.sound import duration_s
+from tests.sandbox.judges import Blue, Red, by_sight_and_sound, dominant, has_tone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
