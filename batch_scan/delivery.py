@@ -17,7 +17,6 @@ from batch_scan.asked import refused, unrecognised
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.model import Answer, Request, Score, Shortfall, Utterance
 from batch_scan.pace.interface import Feedback
-from batch_scan.transcribe.interface import Transcriber
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from batch_scan.model import RequestId, RunId
     from batch_scan.pace.clock import Clock
     from batch_scan.pace.interface import Budget, Limiter, ReservationId, SlotId
+    from batch_scan.transcribe.interface import Transcriber
 
 T = TypeVar("T")
 
@@ -197,7 +197,7 @@ class Delivery:
         service = self._service
         try:
             readings: tuple[Score | Utterance, ...] = tuple(service.read(request, answer))
-            shortfall = service.shortfall(request, answer) if isinstance(service, Transcriber) else None
+            shortfall = service.shortfall(request, answer)
         except EndpointError:
             raise
         except Exception as error:  # an adapter must not take the file down with it

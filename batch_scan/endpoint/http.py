@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,7 +27,7 @@ import httpx
 from batch_scan import __version__
 from batch_scan.endpoint.answer_json import dump_json, map_strings, parse_json
 from batch_scan.endpoint.base_url import BaseUrl, check_base_url
-from batch_scan.endpoint.http_errors import broken_error, status_error
+from batch_scan.endpoint.http_errors import StatusError, broken_error, status_error
 from batch_scan.endpoint.retry_after import MAX_RETRY_AFTER_S, parse_retry_after
 from batch_scan.errors import EndpointError, Failure, UsageError
 from batch_scan.untrusted import clean_text
@@ -124,6 +124,8 @@ class HttpClient:
         table: str = "",
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         write_timeout_s: float = WRITE_TIMEOUT_S,
+        also_transient: frozenset[int] = frozenset(),
+        explain: StatusError | None = None,
     ) -> None:
         """Prepare the pool; nothing is connected yet.
 
@@ -136,6 +138,8 @@ class HttpClient:
             table: the job file's table, for messages; default ``endpoints.SERVICE``.
             max_answer_bytes: answers above this are refused while they stream in.
             write_timeout_s: longest wait for the network to take one stretch of an upload.
+            also_transient: statuses that this service says to ask again, beside those of `http_errors`.
+            explain: makes the error of an answer outside 2xx, for a service that says more in it than others do.
 
         Raises:
             UsageError: the base URL or a header cannot be used; names the key in the job file.
@@ -144,6 +148,7 @@ class HttpClient:
         self._secrets = tuple(secrets)
         self._timeout_s = limit.timeout_s
         self._max_answer_bytes = max_answer_bytes
+        self._explain = explain or partial(status_error, also_transient=also_transient)
         own_headers = dict(headers or {})
         base_url = _checked(base_url, own_headers, table or f"endpoints.{service}")
         self._client = _client(base_url, own_headers, limit, write_timeout_s)
@@ -238,7 +243,7 @@ class HttpClient:
         if exchange.is_refusal:
             body = bytes(exchange.body[:_MAX_ERROR_BYTES])
             now = datetime.now(UTC)
-            raise status_error(self.service, status, exchange.headers, body, now=now, redact=self.redact)
+            raise self._explain(self.service, status, exchange.headers, body, now=now, redact=self.redact)
         if len(exchange.body) > self._max_answer_bytes:
             raise self._unreadable(status, f"is larger than {self._max_answer_bytes:,} bytes")
         if exchange.headers.get("content-encoding", "identity") != "identity":

@@ -12,6 +12,8 @@
 | 401, 402, 403, 407 | fatal: key, quota, permission | no |
 | 404, 405, 410, 421 and every redirect | fatal: the URL is wrong, and would be for every request | no |
 | any other 4xx | refused: this sample, or these options | no |
+
+A service whose pages call another 4xx transient names it (`also_transient`).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from batch_scan.endpoint.answer_json import parse_json
 from batch_scan.endpoint.retry_after import parse_retry_after, retry_after_only
@@ -27,7 +29,7 @@ from batch_scan.errors import EndpointError, Failure
 from batch_scan.untrusted import clean_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
     from datetime import datetime
 
 _RATE_LIMITED = frozenset({HTTPStatus.TOO_MANY_REQUESTS})
@@ -47,8 +49,8 @@ WRONG_URL = frozenset(
 )
 """Statuses that say that there is no such service at this URL."""
 
-_MESSAGE_KEYS = ("detail", "message", "error_description", "err_msg", "msg", "error", "title", "reason")
-_CODE_KEYS = ("code", "error_code", "errorCode", "err_code", "type")
+_MESSAGE_KEYS = ("detail", "message", "error_description", "err_msg", "msg", "error", "title", "reason", "details")
+_CODE_KEYS = ("code", "error_code", "errorCode", "err_code", "category", "type")
 _CODE_CHARS = 80
 _MAX_CAUSES = 8
 
@@ -61,11 +63,28 @@ class Problem:
     message: str = ""
 
 
-def failure_of(status: int) -> Failure:
-    """Return what a status outside 2xx means for what comes next."""
+class StatusError(Protocol):
+    """Makes the error of an answer outside 2xx; `status_error` is the common one."""
+
+    def __call__(
+        self,
+        service: str,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        now: datetime,
+        redact: Callable[[str], str],
+    ) -> EndpointError:
+        """See `status_error`."""
+        ...
+
+
+def failure_of(status: int, also_transient: Container[int] = frozenset()) -> Failure:
+    """Return what a status outside 2xx means for what comes next, given those that this service says to ask again."""
     if status in _RATE_LIMITED:
         return Failure.RATE_LIMITED
-    if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status in _TRANSIENT or status in also_transient or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Failure.TRANSIENT
     if status in _FATAL_KEY or status in WRONG_URL or status < HTTPStatus.BAD_REQUEST:
         return Failure.FATAL
@@ -73,7 +92,14 @@ def failure_of(status: int) -> Failure:
 
 
 def status_error(
-    service: str, status: int, headers: Mapping[str, str], body: bytes, *, now: datetime, redact: Callable[[str], str]
+    service: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: datetime,
+    redact: Callable[[str], str],
+    also_transient: Container[int] = frozenset(),
 ) -> EndpointError:
     """Return the error for an answer outside 2xx.
 
@@ -84,10 +110,11 @@ def status_error(
         body: what came of the body, perhaps cut.
         now: the present, timezone-aware.
         redact: takes secrets out of a text.
+        also_transient: statuses that this service says to ask again, beside those of the table.
     """
     problem = problem_of(body)
     message, phrase = clean_text(redact(problem.message)), _phrase(status)
-    failure = failure_of(status)
+    failure = failure_of(status, also_transient)
     detail = f"{service} answered {status} {phrase}".rstrip() + (f": {message}" if message not in {"", phrase} else "")
     asked = headers if failure is Failure.RATE_LIMITED else retry_after_only(headers)
     retriable = failure in {Failure.RATE_LIMITED, Failure.TRANSIENT}

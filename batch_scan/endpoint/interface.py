@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from batch_scan.endpoint.config import ServiceConfig
     from batch_scan.media.interface import AudioSpec
-    from batch_scan.model import Answer, Request, Sample, Score
+    from batch_scan.model import Answer, Request, Sample, Score, Shortfall
     from batch_scan.vocabulary import Medium
 
 
@@ -147,3 +147,12 @@ class Endpoint(Service):
 
         Raises EndpointError (`REFUSED`) where the answer does not say of each sample whether it is clean: never guess.
         """
+
+    def shortfall(self, request: Request, answer: Answer) -> Shortfall | None:  # noqa: ARG002 - for those who override
+        """Return what was not judged of the request's samples though others were; None where all were.
+
+        Stands beside the scores of `read`: an answer about several samples that was paid for is kept, and a file with
+        a shortfall is not wholly examined. Samples without a digest only hold their place. Pure; raises EndpointError
+        (`REFUSED`) where the answer cannot be read.
+        """
+        return None

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from batch_scan.model import Shortfall, Utterance
+from batch_scan.transcribe.text import clean_words
+from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
@@ -113,16 +115,16 @@ def shortfall(heard: Heard) -> Shortfall | None:
     unclear_s = sum(one.end_s - one.start_s for one in heard.segments if not one.is_understood)
     unclear_s += sum(_dropped_s(heard, *stretch) for stretch in heard.stretches)
     said_s = sum(_length_s(*stretch) for stretch in heard.stretches)
-    if unclear_s < _unclear_bound_s(said_s) and (said_s < _NOTHING_S or any(map(_is_said, heard.segments))):
+    if unclear_s < unclear_bound_s(said_s) and (said_s < _NOTHING_S or any(map(_is_said, heard.segments))):
         return None
     return Shortfall(
         Reason.NOT_UNDERSTOOD,
-        f"{unclear_s:.1f} s of speech were not understood by {heard.engine}: another language, or too much noise; "
-        "set model in [transcribe.local] to one that knows the language, or use another transcriber",
+        f"{unclear_s:.1f} s of speech were not understood by {clean_text(heard.engine)}: another language, or too much "
+        "noise; set model in [transcribe.local] to one that knows the language, or use another transcriber",
     )
 
 
-def _unclear_bound_s(said_s: float) -> float:
+def unclear_bound_s(said_s: float) -> float:
     """Return from how many seconds on what was not understood is a shortfall, given how much was said at all."""
     return min(_UNCLEAR_S, max(_UNCLEAR_SHORT_S, _UNCLEAR_SHARE * said_s))
 
@@ -155,11 +157,11 @@ def utterances(heard: Heard, start_s: float, end_s: float, request_id: RequestId
     return [
         Utterance(
             start_s=min(start_s + segment.start_s, end_s),
-            end_s=min(start_s + segment.end_s, end_s),
-            text=segment.text,
+            end_s=min(start_s + max(segment.start_s, segment.end_s), end_s),
+            text=clean_words(segment.text),
             confidence=segment.confidence,
-            language=segment.language,
-            engine=heard.engine,
+            language=clean_text(segment.language),
+            engine=clean_text(heard.engine),
             request_id=request_id,
         )
         for segment in filter(_is_said, heard.segments)

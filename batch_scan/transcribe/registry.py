@@ -17,6 +17,9 @@ TranscriberType = ServiceType[Transcriber]
 TRANSCRIBERS: Mapping[str, TranscriberType] = with_installed(
     "batch_scan.transcribers",
     {
+        "deepgram": ServiceType(
+            "batch_scan.transcribe.deepgram.config:DeepgramConfig", "batch_scan.transcribe.deepgram.transcriber:build"
+        ),
         "local": ServiceType(
             "batch_scan.transcribe.config:LocalTranscriberConfig", "batch_scan.transcribe.local:build", extra="local"
         ),

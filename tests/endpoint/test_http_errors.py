@@ -32,6 +32,13 @@ def test_a_status_says_what_may_be_done_next(status: int, failure: Failure) -> N
     assert failure_of(status) is failure
 
 
+def test_a_service_may_call_another_refusal_transient_but_only_those_it_names() -> None:
+    named = frozenset({409})
+    assert [failure_of(status, named) for status in (409, 400)] == [Failure.TRANSIENT, Failure.REFUSED]
+    error = status_error("acme", 409, {"Retry-After": "7"}, b"", now=NOW, redact=str, also_transient=named)
+    assert (error.failure, error.retry_after_s, error.maybe_charged) == (Failure.TRANSIENT, 7.0, False)
+
+
 @given(st.integers(100, 999))
 def test_only_5xx_may_have_been_charged_and_503_not(status: int) -> None:
     assert error_for(status).maybe_charged == (status >= 500 and status != 503)
@@ -46,6 +53,11 @@ def test_only_5xx_may_have_been_charged_and_503_not(status: int) -> None:
         (b'{"error":"invalid_key","error_description":"wrong"}', Problem("", "wrong")),
         (b'{"error":{"code":"E1","message":"nested"}}', Problem("E1", "nested")),
         (b'{"err_code":"INVALID_AUTH","err_msg":"bad key"}', Problem("INVALID_AUTH", "bad key")),
+        (
+            b'{"category":"INVALID_JSON","message":"Invalid JSON submitted.","details":"line 1","request_id":"r"}',
+            Problem("INVALID_JSON", "Invalid JSON submitted."),
+        ),
+        (b'{"category":"BAD","details":"nothing but details"}', Problem("BAD", "nothing but details")),
         (b'"just a string"', Problem("", "just a string")),
         (b"plain text", Problem("", "plain text")),
         (b"[1,2]", Problem("", "")),

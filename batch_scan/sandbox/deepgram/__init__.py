@@ -1,0 +1,1 @@
+"""Deepgram's contract as a server."""

@@ -1,0 +1,1 @@
+"""Deepgram: sound to words by its API for recorded sound."""
