@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_scan.endpoint.interface import StreamNeeds
-    from batch_scan.model import MediaInfo
+    from batch_scan.model import AudioTrack, MediaInfo, VideoTrack
 
 PICTURES, SOUND = "video/*", "audio/*"
 """`Sample.mime` of a stream: what of the file is wanted."""
@@ -22,20 +22,19 @@ def stream_sample(
 ) -> Sample | None:
     """Return the file as one sample; None where it has nothing of what is wanted, cover art not counted.
 
-    Ends at the longest declared duration, at 0 where none is declared.
+    Ends with the track that is wanted, where its duration is declared, else with the file; at 0 where neither is.
     """
     track = _track(needs, media)
     if track is None:
         return None
-    declared = [media.duration_s, *(one.duration_s for one in media.video), *(one.duration_s for one in media.audio)]
     return Sample(
         medium=Medium.STREAM,
         start_s=0.0,
-        end_s=max((duration for duration in declared if duration is not None), default=0.0),
+        end_s=track.duration_s or media.duration_s or 0.0,
         digest=Digest(content_sha256),
         mime=PICTURES if needs.pictures else SOUND,
         data=None,
-        track=track,
+        track=track.index,
         url=url,
         path=path,
     )
@@ -50,9 +49,7 @@ def unplayed_tracks(needs: StreamNeeds, media: MediaInfo) -> Shortfall | None:
     return Shortfall(Reason.TRACK_NOT_PLAYED, f"only one of its {tracks} {kind} tracks is played to the endpoint")
 
 
-def _track(needs: StreamNeeds, media: MediaInfo) -> int | None:
-    if needs.pictures and media.main_video is not None:
-        return media.main_video.index
-    if needs.sound and media.audio:
-        return media.audio[0].index
-    return None
+def _track(needs: StreamNeeds, media: MediaInfo) -> VideoTrack | AudioTrack | None:
+    if needs.pictures:
+        return media.main_video
+    return media.audio[0] if media.audio else None

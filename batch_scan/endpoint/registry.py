@@ -71,6 +71,15 @@ def build_service(types: Mapping[str, ServiceType[ServiceT]], what: str, name: s
 ENDPOINTS: Mapping[str, EndpointType] = with_installed(
     "batch_scan.endpoints",
     {
+        "deepcleer": ServiceType(
+            "batch_scan.endpoint.deepcleer.config:DeepCleerConfig", "batch_scan.endpoint.deepcleer.endpoint:build"
+        ),
+        "stream": ServiceType(
+            "batch_scan.endpoint.stream.config:StreamConfig", "batch_scan.endpoint.stream.endpoint:build"
+        ),
+        "visionular": ServiceType(
+            "batch_scan.endpoint.visionular.config:VisionularConfig", "batch_scan.endpoint.visionular.endpoint:build"
+        ),
         "safecomms": ServiceType(
             "batch_scan.endpoint.safecomms.config:SafeCommsConfig", "batch_scan.endpoint.safecomms.endpoint:build"
         ),

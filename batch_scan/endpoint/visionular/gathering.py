@@ -1,0 +1,149 @@
+"""Collects the moderation records of one play: by asking for them and, where there are callbacks, by being told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from batch_scan.endpoint.answer_json import parse_json
+from batch_scan.endpoint.visionular.ids import decode_session
+from batch_scan.endpoint.visionular.records import detections_of
+from batch_scan.errors import EndpointError, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_scan.endpoint.premises import Mailbox
+    from batch_scan.endpoint.visionular.api import LiveApi
+    from batch_scan.endpoint.visionular.config import VisionularConfig
+    from batch_scan.endpoint.visionular.ids import Session
+
+_MAX_CALLBACKS: Final = 20_000
+_KEPT: Final = ("id", "task_id", "event_id", "detect_info", "detect_status", "audit_from", "review_at", "created_at")
+"""What is kept of a record: all but account, session name and picture URL, which give keys away."""
+
+
+def subject_of(_headers: Mapping[str, str], body: bytes) -> str | None:
+    """Say which live stream a callback is about: see `premises.Sorter`.
+
+    Newer events have a `type`, older ones (somebody began or stopped to publish) an `event_type`; only the first say
+    anything of pictures. How events are signed is not known: the unguessable URL is what protects.
+    """
+    try:
+        event = parse_json(body)
+    except ValueError:
+        return None
+    if not isinstance(event, dict) or (event.get("type") or event.get("event_type")) != "audit_check":
+        return None
+    stream_id = _info(event).get("stream_id")
+    return stream_id if isinstance(stream_id, str) and stream_id else None
+
+
+class Gathering:
+    """The records of one stream, as they come in."""
+
+    def __init__(
+        self, api: LiveApi, config: VisionularConfig, stream: str, stream_id: str, mailbox: Mailbox | None
+    ) -> None:
+        self._api = api
+        self._config = config
+        self._stream = stream
+        self._stream_id = stream_id
+        self._mailbox = mailbox
+        self._listed: dict[str, dict[str, Any]] = {}
+        self._told: dict[str, dict[str, Any]] = {}
+        self.sessions: dict[str, Session] = {}
+        """The times that somebody published to the stream, by name, as far as they are known."""
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What is known, each picture once: an event only where no record of it was listed."""
+        listed = {record.get("event_id") for record in self._listed.values()}
+        told = [record for event_id, record in self._told.items() if event_id not in listed]
+        return sorted([*self._listed.values(), *told], key=lambda record: str(record.get("review_at")))
+
+    async def settle(self) -> None:
+        """Look for records until none came for `settle_s`, at most for `settle_max_s`.
+
+        A look that fails for a moment is repeated: what was played need not be played again for that. Raises
+        EndpointError for one that fails for good, and where not one look succeeded.
+        """
+        clock = asyncio.get_running_loop()
+        ends_s = clock.time() + self._config.settle_max_s
+        fresh_s, failure = clock.time(), None
+        while True:
+            before = len(self._listed) + len(self._told)
+            try:
+                await self.look()
+            except EndpointError as error:
+                if error.failure not in {Failure.TRANSIENT, Failure.RATE_LIMITED}:
+                    raise
+                failure = error
+            else:
+                failure = None
+            now_s = clock.time()
+            if failure is not None or len(self._listed) + len(self._told) > before:
+                fresh_s = now_s
+            if now_s >= ends_s or now_s - fresh_s >= self._config.settle_s:
+                break
+            await asyncio.sleep(min(self._config.poll_interval_s, max(0.0, ends_s - now_s)))
+        if failure is not None:
+            raise failure
+
+    async def look(self, max_pages: int = 0) -> None:
+        """Take in what is there now."""
+        await self._take_callbacks()
+        pages = max_pages or self._config.max_pages
+        for session in list(self.sessions) or [""]:
+            async for row in self._api.records(session, self._config.page_size, pages):
+                self._take(row)
+
+    def _take(self, row: Mapping[str, Any]) -> None:
+        session = decode_session(row.get("channel_id"))
+        if session is None or session.stream != self._stream:
+            return
+        self.sessions[session.name] = session
+        kept = {name: row[name] for name in _KEPT if name in row}
+        of = {"stream": session.stream, "started_s": session.started_s}
+        self._listed[f"{row.get('id')!r:.200}"] = kept | of
+
+    async def _take_callbacks(self) -> None:
+        if self._mailbox is None:
+            return
+        for _ in range(_MAX_CALLBACKS):
+            try:
+                self._take_event(parse_json(await self._mailbox.next(self._stream_id, 0.0)))
+            except (TimeoutError, EndpointError):
+                return  # nothing more; and what could not be kept of events is in the records as well
+            except ValueError:
+                continue
+
+    def _take_event(self, event: Any) -> None:
+        session = decode_session(_info(event).get("stream_session_id"))
+        if session is None or session.stream != self._stream:
+            return
+        self.sessions[session.name] = session
+        event_id = str(event.get("id"))[:200]
+        self._told[event_id] = {
+            "event_id": event_id,
+            "detect_info": json.dumps(list(detections_of(event["data"].get("alerts")))),
+            "review_at": _unix_ms(event.get("created_at")),
+            "stream": session.stream,
+            "started_s": session.started_s,
+            "callback": True,
+        }
+
+
+def _info(event: Any) -> Mapping[str, Any]:
+    data = event.get("data") if isinstance(event, dict) else None
+    info = data.get("stream_info") if isinstance(data, dict) else None
+    return info if isinstance(info, dict) else {}
+
+
+def _unix_ms(created_at: Any) -> int | None:
+    try:
+        return int(datetime.fromisoformat(created_at).timestamp() * 1000)
+    except (TypeError, ValueError, OverflowError):
+        return None
