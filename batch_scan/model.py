@@ -48,6 +48,8 @@ class Item:
     """What the source opens: a path (undecodable bytes as surrogates) or the full URL. Never shown."""
     manifest: Mapping[str, str] = field(default_factory=dict)
     """The manifest row's other columns, as text; nulls left out."""
+    stat: Stat | None = None
+    """What the source's listing said of it, where asking again would take a request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,7 @@ class Room:
 
     async def enter(self, size_bytes: int) -> None:
         """Wait until there is room. Cancelling gives back what was granted meanwhile."""
-        if not self._waiting and self._fits(size_bytes):
-            self._used_bytes += size_bytes
+        if self.try_enter(size_bytes):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size_bytes, turn))
@@ -33,6 +32,13 @@ class Room:
                 self.leave(size_bytes)
             self._admit()
             raise
+
+    def try_enter(self, size_bytes: int) -> bool:
+        """Enter where nobody waits and there is room now."""
+        enters = not self._waiting and self._fits(size_bytes)
+        if enters:
+            self._used_bytes += size_bytes
+        return enters
 
     def leave(self, size_bytes: int) -> None:
         """Give room back."""

@@ -36,7 +36,7 @@ class DirectorySource(Source):
     def __init__(self, path: str, options: SourceOptions) -> None:
         self._shown_root = absolute(path)
         self._files = LocalFiles(path)
-        self._selection = Selection(options.include, options.exclude)
+        self._selection = Selection(options.include, options.exclude, options.modified_after)
         self._skipped = {
             self._files.relative(os.path.realpath(one)) for one in options.skip_directories if self._holds(one)
         }
@@ -98,10 +98,11 @@ class DirectorySource(Source):
         if unwanted is not None:
             return Refused(item, Status.SKIPPED, unwanted)
         try:
-            self._files.examine(item.locator)
+            found = self._files.examine(item.locator)
         except FetchError as error:
             return refused(item, error)
-        return item
+        too_old = self._selection.refuse_age(found.st_mtime_ns)
+        return Refused(item, Status.SKIPPED, too_old) if too_old is not None else item
 
     def _item(self, index: int, relative: str) -> Item:
         shown = _join(self._shown_root, relative)

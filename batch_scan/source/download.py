@@ -16,7 +16,8 @@ from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     import ssl
-    from io import FileIO
+
+    from batch_scan.source.scratch_room import ScratchFile
 
 _OPERATION_TIMEOUT_S = 30.0
 """Longest wait for a connection or for the next bytes; the whole fetch has its own limit."""
@@ -35,8 +36,16 @@ class UnreachableError(TransientError):
     """No connection to this address; another one of the same host may do."""
 
 
-async def download(url: httpx.URL, address: str, file: FileIO, max_bytes: int) -> httpx.URL | None:
-    """Ask `address` for `url` and write the body to `file`.
+class NoRoomError(Exception):
+    """The scratch directory has no room for the file now; ask again once there is."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__()
+        self.size_bytes = size_bytes
+
+
+async def download(url: httpx.URL, address: str, scratch: ScratchFile) -> httpx.URL | None:
+    """Ask `address` for `url` and write the body to the scratch file.
 
     The host of the URL is not looked up; it is sent as Host and, over TLS, is the name the certificate must be for.
     Every call has a connection of its own, so that none is shared between hosts. It goes to httpx's transport rather
@@ -47,6 +56,7 @@ async def download(url: httpx.URL, address: str, file: FileIO, max_bytes: int) -
 
     Raises:
         FetchError: `TransientError` where asking again may help.
+        NoRoomError: there is no room for the body.
     """
     try:
         async with (
@@ -55,8 +65,9 @@ async def download(url: httpx.URL, address: str, file: FileIO, max_bytes: int) -
         ):
             if response.status_code in _REDIRECTS:
                 return _redirect(url, response)
-            _check_head(response, max_bytes)
-            await _copy(response, file, max_bytes)
+            _check_head(response)
+            _take_room(response, scratch)
+            await _copy(response, scratch)
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise UnreachableError(Reason.FETCH_FAILED, f"cannot connect: {_said(error)}") from None
     except httpx.TransportError as error:
@@ -92,7 +103,7 @@ def _redirect(url: httpx.URL, response: httpx.Response) -> httpx.URL:
     return target
 
 
-def _check_head(response: httpx.Response, max_bytes: int) -> None:
+def _check_head(response: httpx.Response) -> None:
     status = response.status_code
     if status in _GONE:
         raise FetchError(Reason.MISSING, f"the host says there is no such file (HTTP {status})")
@@ -102,34 +113,26 @@ def _check_head(response: httpx.Response, max_bytes: int) -> None:
         raise FetchError(Reason.FETCH_FAILED, f"the host did not give the file (HTTP {status})")
     if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise FetchError(Reason.FETCH_FAILED, "the host packed the file although it was asked not to")
+
+
+def _take_room(response: httpx.Response, scratch: ScratchFile) -> None:
+    """Take as much room as the body is long; where that is not said, as much as the largest file may have."""
+    length = response.headers.get("content-length")
     # The protocol library has seen to it that the length is a number.
-    if int(response.headers.get("content-length", "0")) > max_bytes:
-        raise _too_large(max_bytes)
+    size_bytes = int(length) if length is not None else scratch.room.largest_bytes
+    if not scratch.try_make_room(size_bytes):
+        raise NoRoomError(size_bytes)
 
 
-async def _copy(response: httpx.Response, file: FileIO, max_bytes: int) -> None:
+async def _copy(response: httpx.Response, scratch: ScratchFile) -> None:
     """A body shorter than its Content-Length is a broken transfer to the protocol library."""
     received_bytes = 0
     async for block in response.aiter_raw():
+        scratch.room.check(received_bytes + len(block))
+        scratch.write_at(received_bytes, block)
         received_bytes += len(block)
-        if received_bytes > max_bytes:
-            raise _too_large(max_bytes)
-        _write(file, block)
     if received_bytes == 0:
         raise FetchError(Reason.EMPTY, "the host sent no content")
-
-
-def _write(file: FileIO, block: bytes) -> None:
-    left = memoryview(block)
-    try:
-        while left:
-            left = left[file.write(left) :]
-    except OSError as error:
-        raise FetchError(Reason.FETCH_FAILED, f"the scratch file cannot be written: {error.strerror}") from None
-
-
-def _too_large(max_bytes: int) -> FetchError:
-    return FetchError(Reason.TOO_LARGE, f"the file is larger than {max_bytes} bytes, the most that is fetched")
 
 
 def _said(error: httpx.TransportError) -> str:

@@ -1,14 +1,18 @@
-"""Include and exclude patterns."""
+"""What of a source its user wants: include and exclude patterns, and a time from which on."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from pathspec import GitIgnoreSpec
 
 from batch_scan.errors import UsageError
 from batch_scan.model import Shortfall
 from batch_scan.vocabulary import Reason
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Selection:
@@ -19,9 +23,12 @@ class Selection:
     pattern that matches a directory matches all below it.
     """
 
-    def __init__(self, include: tuple[str, ...], exclude: tuple[str, ...]) -> None:
+    def __init__(
+        self, include: tuple[str, ...], exclude: tuple[str, ...], modified_after: datetime | None = None
+    ) -> None:
         self._include = _compile("include", include)
         self._exclude = _compile("exclude", exclude)
+        self._after_ns = int(modified_after.timestamp() * 1e9) if modified_after is not None else None
 
     def refuse(self, relative: str) -> Shortfall | None:
         """Return why the entry at this path below the root is not wanted; None where it is."""
@@ -30,6 +37,12 @@ class Selection:
         if self._include is not None and not self._include.match_file(relative):
             return Shortfall(Reason.EXCLUDED, "matches no pattern of source.include")
         return None
+
+    def refuse_age(self, modified_ns: int) -> Shortfall | None:
+        """Return why an entry that was modified then is not wanted; None where it is, or the time is not known."""
+        if self._after_ns is None or not modified_ns or modified_ns > self._after_ns:
+            return None
+        return Shortfall(Reason.EXCLUDED, "was not modified after source.modified_after")
 
 
 def _compile(key: str, patterns: tuple[str, ...]) -> GitIgnoreSpec | None:

@@ -8,27 +8,26 @@ Proxies and .netrc of the environment are not used; SSL_CERT_FILE and SSL_CERT_D
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import tempfile
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 
 from batch_scan.errors import FetchError
-from batch_scan.source.download import TransientError, UnreachableError, download
+from batch_scan.source.download import NoRoomError, TransientError, UnreachableError, download
 from batch_scan.source.hosts import AllowedHosts, as_address, is_public, names_host, port_of
+from batch_scan.source.scratch_room import ScratchRoom
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from io import FileIO
+    from pathlib import Path
 
     from batch_scan.model import Item
     from batch_scan.source.options import SourceOptions
+    from batch_scan.source.scratch_room import ScratchFile
 
     Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -66,13 +65,20 @@ class HttpFiles:
         options: allowed hosts and limits.
         retry_wait_s: pause before the first retry; twice as long before the second.
         resolve: how names become addresses.
+        room: where fetched files go; one of its own where none is shared.
     """
 
-    def __init__(self, options: SourceOptions, *, retry_wait_s: float = 1.0, resolve: Resolve = look_up) -> None:
+    def __init__(
+        self,
+        options: SourceOptions,
+        *,
+        retry_wait_s: float = 1.0,
+        resolve: Resolve = look_up,
+        room: ScratchRoom | None = None,
+    ) -> None:
         self._allowed = AllowedHosts(options.allow_hosts)
-        self._max_bytes = options.max_file_bytes
         self._timeout_s = options.fetch_timeout_s
-        self._scratch = options.scratch
+        self._room = room or ScratchRoom(options)
         self._retry_wait_s = retry_wait_s
         self._resolve = resolve
 
@@ -92,39 +98,40 @@ class HttpFiles:
     @asynccontextmanager
     async def fetch(self, item: Item) -> AsyncIterator[Path]:
         """See `Source.fetch`."""
-        try:
-            descriptor, name = tempfile.mkstemp(prefix="batch-scan-", dir=self._scratch)  # readable by its owner alone
-        except OSError as error:
-            raise FetchError(Reason.FETCH_FAILED, f"no scratch file can be made: {error.strerror}") from None
-        try:
-            with os.fdopen(descriptor, "wb", buffering=0) as file:
-                await self._within_time(parse_url(item.locator), file)
-            yield Path(name)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(name)  # noqa: PTH108 - one system call in the event loop
+        url = parse_url(item.locator)
+        async with self._room.file() as scratch:
+            await self._with_room(url, scratch)
+            scratch.file.close()
+            yield scratch.path
 
-    async def _within_time(self, url: httpx.URL, file: FileIO) -> None:
+    async def _with_room(self, url: httpx.URL, scratch: ScratchFile) -> None:
+        """Fetch; where the scratch directory is full, ask again once there is room, and hold no connection until."""
+        while True:
+            try:
+                return await self._within_time(url, scratch)
+            except NoRoomError as full:
+                await scratch.make_room(full.size_bytes)
+
+    async def _within_time(self, url: httpx.URL, scratch: ScratchFile) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._with_retries(url, file)
+                await self._with_retries(url, scratch)
         except TimeoutError:
             raise FetchError(Reason.FETCH_FAILED, f"the file did not arrive within {self._timeout_s:g} s") from None
 
-    async def _with_retries(self, url: httpx.URL, file: FileIO) -> None:
+    async def _with_retries(self, url: httpx.URL, scratch: ScratchFile) -> None:
         for retry in range(_MAX_RETRIES):
             try:
-                return await self._follow(url, file)
+                return await self._follow(url, scratch)
             except TransientError:
                 await asyncio.sleep(self._retry_wait_s * 2**retry)
-                file.seek(0)
-                file.truncate()
-        return await self._follow(url, file)
+                scratch.clear()
+        return await self._follow(url, scratch)
 
-    async def _follow(self, url: httpx.URL, file: FileIO) -> None:
+    async def _follow(self, url: httpx.URL, scratch: ScratchFile) -> None:
         for _ in range(_MAX_REDIRECTS + 1):
             self.check_host(url)
-            target = await self._ask(url, await self._addresses(url), file)
+            target = await self._ask(url, await self._addresses(url), scratch)
             if target is None:
                 return
             if url.scheme == "https" and target.scheme == "http":
@@ -132,11 +139,11 @@ class HttpFiles:
             url = target
         raise FetchError(Reason.FETCH_FAILED, f"{_host(url)} redirects more than {_MAX_REDIRECTS} times")
 
-    async def _ask(self, url: httpx.URL, addresses: list[str], file: FileIO) -> httpx.URL | None:
+    async def _ask(self, url: httpx.URL, addresses: list[str], scratch: ScratchFile) -> httpx.URL | None:
         for address in addresses[:-1]:
             with suppress(UnreachableError):
-                return await download(url, address, file, self._max_bytes)
-        return await download(url, addresses[-1], file, self._max_bytes)
+                return await download(url, address, scratch)
+        return await download(url, addresses[-1], scratch)
 
     async def _addresses(self, url: httpx.URL) -> list[str]:
         """Return the addresses of the URL's host. Raises FetchError where there are none, or one that is not public."""

@@ -12,10 +12,14 @@ from urllib.parse import unquote_to_bytes
 from batch_scan.digest import digest_file
 from batch_scan.errors import FetchError
 from batch_scan.model import Item, Refused
+from batch_scan.source.bucket_fetch import BucketFiles
+from batch_scan.source.bucket_rows import BucketRules, looked_up
 from batch_scan.source.globs import Selection
 from batch_scan.source.http import HttpFiles, parse_url, show_url
 from batch_scan.source.local import LocalFiles, absolute, refused
+from batch_scan.source.scratch_room import ScratchRoom
 from batch_scan.source.table import BadRow, valid_text
+from batch_scan.store_url import parse_bucket_url
 from batch_scan.untrusted import clean_text, show_path
 from batch_scan.vocabulary import Reason, Status
 
@@ -29,28 +33,34 @@ if TYPE_CHECKING:
     from batch_scan.source.table import Row, Table
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
 
 
 class ManifestSource:
     """The files that a manifest names; see `Source`.
 
-    A row names a path, relative to the manifest's directory, a ``file://`` URI or, where its host is allowed, an
-    http(s) URL. A local file has to lie below the root, and must not be a symbolic link itself. A row that cannot
-    be read is a refused entry whose `uri` is the manifest's with the row's place behind it.
+    A row names a path, relative to the manifest's directory, a ``file://`` URI, an object of a bucket or, where its
+    host is allowed, an http(s) URL. A local file has to lie below the root, and must not be a symbolic link itself. A
+    row that cannot be read is a refused entry whose `uri` is the manifest's with the row's place behind it.
     """
 
     def __init__(self, path: Path, table: Table, options: SourceOptions) -> None:
         self._table = table
         self._directory = absolute(str(path.parent))
         self._files = LocalFiles(str(options.root) if options.root is not None else self._directory)
-        self._remote = HttpFiles(options)
-        self._selection = Selection(options.include, options.exclude)
+        room = ScratchRoom(options)
+        self._remote = HttpFiles(options, room=room)
+        self._buckets = BucketFiles(options, room)
+        self._rules = BucketRules(options)
+        self._selection = Selection(options.include, options.exclude, options.modified_after)
         self.uri = show_path(absolute(str(path)))
         self.sha256 = digest_file(path)
+        self._rules.check_readable(self._rows(), self._buckets)
 
     def entries(self) -> Iterator[Item | Refused]:
         """See `Source.entries`."""
+        return looked_up(self._rows(), self._buckets, self._selection)
+
+    def _rows(self) -> Iterator[Item | Refused]:
         index = -1
         try:
             for index, row in enumerate(self._table.rows()):
@@ -66,15 +76,25 @@ class ManifestSource:
 
     def stat(self, item: Item) -> Stat | None:
         """See `Source.stat`."""
-        return None if HttpFiles.holds(item.locator) else self._files.stat(item)
-
-    def url(self, item: Item) -> str:
-        """See `Source.url`: that of an http(s) row."""
-        return item.locator if HttpFiles.holds(item.locator) else ""
+        if item.stat is not None or self._is_remote(item):
+            return item.stat
+        return self._files.stat(item)
 
     def fetch(self, item: Item) -> AbstractAsyncContextManager[Path]:
         """See `Source.fetch`."""
+        if BucketFiles.holds(item.locator):
+            return self._buckets.fetch(item)
         return self._remote.fetch(item) if HttpFiles.holds(item.locator) else self._files.fetch(item)
+
+    def url(self, item: Item) -> str:
+        """See `Source.url`: that of an http(s) row, or where the options ask for it a signed one of an object."""
+        if BucketFiles.holds(item.locator):
+            return self._buckets.url(item)
+        return item.locator if HttpFiles.holds(item.locator) else ""
+
+    @staticmethod
+    def _is_remote(item: Item) -> bool:
+        return HttpFiles.holds(item.locator) or BucketFiles.holds(item.locator)
 
     @cached_property
     def _total(self) -> int | None:
@@ -90,12 +110,12 @@ class ManifestSource:
             return self._bad_row(index, BadRow(row.place, "it names no file", row.columns))
         scheme = _SCHEME.match(row.uri)
         try:
-            if scheme is None:
-                return self._local(index, row, row.uri)
-            if scheme[1].lower() == "file":
-                return self._local(index, row, file_uri_path(row.uri))
+            if scheme is None or scheme[1].lower() == "file":
+                return self._local(index, row, row.uri if scheme is None else file_uri_path(row.uri))
             if HttpFiles.holds(row.uri):
                 return self._url(index, row)
+            if BucketFiles.holds(row.uri):
+                return self._object(index, row)
         except ValueError as error:
             return self._bad_row(index, BadRow(row.place, str(error), row.columns))
         return self._unsupported(index, row, scheme[1].lower())
@@ -113,10 +133,11 @@ class ManifestSource:
             unwanted = self._selection.refuse(self._files.relative(located))
             if unwanted is not None:
                 return Refused(item, Status.SKIPPED, unwanted)
-            self._files.examine(located)
+            found = self._files.examine(located)
         except FetchError as error:
             return refused(item, error)
-        return item
+        too_old = self._selection.refuse_age(found.st_mtime_ns)
+        return Refused(item, Status.SKIPPED, too_old) if too_old is not None else item
 
     def _url(self, index: int, row: Row) -> Item | Refused:
         """Raises ValueError where the text cannot be a URL."""
@@ -132,9 +153,25 @@ class ManifestSource:
             return refused(item, error)
         return item
 
+    def _object(self, index: int, row: Row) -> Item | Refused:
+        """Raises ValueError where the text cannot be an object's URL."""
+        place = parse_bucket_url(row.uri)
+        if not place.key or place.key.endswith("/"):
+            raise ValueError("its URL names a bucket or a prefix, and no object")
+        uri = str(place)
+        uri.encode()  # a UnicodeEncodeError is a ValueError
+        item = Item(index, uri, _identity(index, uri), uri, row.columns)
+        unwanted = self._selection.refuse(place.key)
+        if unwanted is not None:
+            return Refused(item, Status.SKIPPED, unwanted)
+        try:
+            self._rules.check(place)
+        except FetchError as error:
+            return refused(item, error)
+        return item
+
     def _unsupported(self, index: int, row: Row, scheme: str) -> Refused:
-        what = "buckets are" if scheme in _BUCKETS else f"{scheme}:// is"
-        detail = f"{what} not supported in this version; name a local path or an https URL"
+        detail = f"{scheme}:// is not supported; name a local path, an https URL or an object of a bucket"
         uri = _show_unsupported(row.uri)
         item = Item(index, uri, _identity(index, uri), "", row.columns)
         return refused(item, FetchError(Reason.BAD_ROW, detail))

@@ -1,4 +1,4 @@
-"""Open what the user named as a source: a directory or a manifest."""
+"""Open what the user named as a source: a directory, a manifest or a prefix of a bucket."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_scan.errors import UsageError
+from batch_scan.source.bucket import BucketSource
 from batch_scan.source.csv_table import CsvTable
 from batch_scan.source.directory import DirectorySource
 from batch_scan.source.jsonl_table import JsonlTable
 from batch_scan.source.manifest import ManifestSource, file_uri_path
 from batch_scan.source.parquet_table import ParquetTable
+from batch_scan.store_url import is_bucket_url
 from batch_scan.untrusted import clean_text, show_path
 
 if TYPE_CHECKING:
@@ -27,14 +29,18 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def open_source(uri: str, options: SourceOptions) -> Source:
-    """Return the source at a path or ``file://`` URI, its readability checked; a manifest is read through once.
+    """Return the source at a path, a ``file://`` URI or a bucket's URL, its readability checked.
+
+    A manifest is read through once, a bucket is asked for its first object.
 
     Raises:
-        UsageError: there is no such file or directory, it is no manifest, it lacks a URI column, cannot be read, or an
-            option cannot be followed. Says where and what to do.
+        UsageError: there is no such file, directory or bucket, it is no manifest, it lacks a URI column, cannot be
+            read, or an option cannot be followed. Says where and what to do.
     """
-    path = _path(uri)
     _check_options(options)
+    if is_bucket_url(uri):
+        return BucketSource(uri, options)
+    path = _path(uri)
     shown = clean_text(show_path(str(path)))
     try:
         mode = path.stat().st_mode
@@ -58,7 +64,7 @@ def _path(uri: str) -> Path:
         return Path(uri)
     if scheme[1].lower() != "file":
         raise UsageError(
-            f"{shown}: {scheme[1]}:// is not supported as a source in this version; name a directory or a manifest"
+            f"{shown}: {scheme[1]}:// is not supported as a source; name a directory, a manifest or a bucket"
         )
     try:
         return Path(file_uri_path(uri))

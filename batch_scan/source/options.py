@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batch_scan.store import StoreOptions
+
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 
@@ -26,10 +29,20 @@ class SourceOptions:
     refused all the same; a private address is asked only where it stands here itself, with its port: ``10.0.0.7:8080``.
     """
     max_file_bytes: int = 8 * 1024**3
-    """Largest file that is fetched from a host. Local files are opened in place and have no such limit."""
+    """Largest file that is fetched from a host or bucket. Local files are opened in place and have no such limit."""
     fetch_timeout_s: float = 600.0
     """Longest time that one fetch may take: name lookup, redirects, retries and transfer together."""
     scratch: Path | None = None
     """Directory for fetched files; None: the system's directory for temporary files."""
     skip_directories: tuple[Path, ...] = ()
     """Directories that are not walked and get no row: where the tool itself writes."""
+    modified_after: datetime | None = None
+    """Only what was modified after this instant is opened; http(s) rows, whose hosts are not asked for it, all are."""
+    scratch_bytes: int = 0
+    """Most bytes that fetched files take together; 0: half of what is free where they lie."""
+    store: StoreOptions = field(default_factory=StoreOptions)
+    """How buckets are reached."""
+    allow_buckets: tuple[str, ...] = ()
+    """Buckets that rows of a manifest may name: ``s3://archive``, ``gs://*-media``; empty: any of the own account."""
+    sign_urls_s: float = 0.0
+    """How long signed URLs of objects are good, for endpoints that fetch for themselves; 0: none are made."""

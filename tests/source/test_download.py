@@ -14,12 +14,20 @@ from batch_scan.source import download as module
 from batch_scan.source.download import UnreachableError, download
 from batch_scan.source.http import HttpFiles
 from batch_scan.source.options import SourceOptions
+from batch_scan.source.scratch_room import ScratchRoom
 from batch_scan.vocabulary import Reason
 from tests.source.loopback import respond, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
+
+    from batch_scan.source.scratch_room import ScratchFile
+
+
+def _scratch(directory: Path) -> AbstractAsyncContextManager[ScratchFile]:
+    return ScratchRoom(SourceOptions(scratch=directory)).file()
 
 
 @contextmanager
@@ -49,31 +57,30 @@ async def test_the_connection_goes_to_the_address_and_the_certificate_is_for_the
     asked: list[str | None] = []
     tls = _tls_for(authority, "media.test", asked)
     async with serving({"/x": respond(200, b"content")}, tls) as server:
-        with _trusting(authority, tmp_path, monkeypatch), (tmp_path / "f").open("wb", buffering=0) as file:
+        with _trusting(authority, tmp_path, monkeypatch):
             # The name has no address anywhere: it is not looked up.
             url = httpx.URL(f"https://media.test:{server.port}/x")
-            assert await download(url, "127.0.0.1", file, 1000) is None
+            async with _scratch(tmp_path) as scratch:
+                assert await download(url, "127.0.0.1", scratch) is None
+                assert scratch.path.read_bytes() == b"content"
     assert asked == ["media.test"]
     assert server.headers[0]["host"] == f"media.test:{server.port}"
-    assert (tmp_path / "f").read_bytes() == b"content"
 
 
 async def test_a_certificate_for_another_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     async with serving({"/x": respond(200, b"content")}, _tls_for(authority, "other.test", [])) as server:
-        with (
-            _trusting(authority, tmp_path, monkeypatch),
-            (tmp_path / "f").open("wb", buffering=0) as file,
-            pytest.raises(UnreachableError, match="certificate"),
-        ):
-            await download(httpx.URL(f"https://media.test:{server.port}/x"), "127.0.0.1", file, 1000)
+        with _trusting(authority, tmp_path, monkeypatch), pytest.raises(UnreachableError, match="certificate"):
+            async with _scratch(tmp_path) as scratch:
+                await download(httpx.URL(f"https://media.test:{server.port}/x"), "127.0.0.1", scratch)
     assert server.paths == []
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
     async with serving({"/x": respond(200, b"content")}, _tls_for(trustme.CA(), "media.test", [])) as server:
-        with (tmp_path / "f").open("wb", buffering=0) as file, pytest.raises(UnreachableError, match="certificate"):
-            await download(httpx.URL(f"https://media.test:{server.port}/x"), "127.0.0.1", file, 1000)
+        with pytest.raises(UnreachableError, match="certificate"):
+            async with _scratch(tmp_path) as scratch:
+                await download(httpx.URL(f"https://media.test:{server.port}/x"), "127.0.0.1", scratch)
 
 
 async def test_a_redirect_from_https_to_http_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +103,7 @@ async def test_a_redirect_from_https_to_http_is_refused(tmp_path: Path, monkeypa
 async def test_the_next_address_of_a_host_is_tried_where_the_first_does_not_answer(tmp_path: Path) -> None:
     async with serving({"/x": respond(200, b"content")}) as server:
         files = HttpFiles(SourceOptions())
-        with (tmp_path / "f").open("wb", buffering=0) as file:
+        async with _scratch(tmp_path) as scratch:
             # The server listens on 127.0.0.1 alone.
-            await files._ask(httpx.URL(f"http://media.test:{server.port}/x"), ["127.0.0.2", "127.0.0.1"], file)
-    assert (tmp_path / "f").read_bytes() == b"content"
+            await files._ask(httpx.URL(f"http://media.test:{server.port}/x"), ["127.0.0.2", "127.0.0.1"], scratch)
+            assert scratch.path.read_bytes() == b"content"

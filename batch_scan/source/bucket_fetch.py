@@ -1,0 +1,251 @@
+"""Objects fetched to the scratch directory: in parts at once, each resumed where it was cut, all of one version.
+
+Every part is asked for with If-Match, and what the answer says of the object is compared as well, because some stores
+do not heed that header.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import PreconditionError
+
+from batch_scan.errors import FetchError, UsageError
+from batch_scan.model import Stat
+from batch_scan.store import open_bucket
+from batch_scan.store_errors import STORE_ERRORS, explain, is_bad_key, is_forbidden, is_transient
+from batch_scan.store_url import Cloud, is_bucket_url, split_bucket_url
+from batch_scan.vocabulary import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from obstore import GetOptions, ObjectMeta
+
+    from batch_scan.model import Item
+    from batch_scan.source.options import SourceOptions
+    from batch_scan.source.scratch_room import ScratchFile, ScratchRoom
+    from batch_scan.store import BucketStore
+    from batch_scan.store_url import BucketUrl
+
+_log = logging.getLogger(__name__)
+
+_PART_BYTES = 16 << 20
+"""What one request asks for. Amazon's guidance for concurrent ranged reads is 8 to 16 MB:
+https://docs.aws.amazon.com/whitepapers/latest/s3-optimizing-performance-best-practices/use-byte-range-fetches.html
+"""
+_PARTS_AT_ONCE = 4
+_BLOCK_BYTES = 256 << 10
+_MAX_FAILURES = 6
+"""So often in a row a request may fail without having brought a single byte: half a minute of `503 SlowDown`."""
+_MAX_SIGNED = 1024
+_CHANGED = "the object was replaced since it was listed; run the scan again"
+
+
+def stat_of(meta: ObjectMeta) -> Stat:
+    """Return what a listing or an answer says of an object. Whole seconds: some answers are more exact than others."""
+    tag = (meta["e_tag"] or "").removeprefix("W/").strip('"')
+    return Stat(meta["size"], int(meta["last_modified"].timestamp()) * 1_000_000_000, tag)
+
+
+class BucketFiles:
+    """Fetches objects of any bucket that the options let it reach.
+
+    Args:
+        options: how buckets are reached, and limits.
+        room: where fetched files go.
+        retry_wait_s: pause after the first failure; doubled after each further one.
+    """
+
+    def __init__(self, options: SourceOptions, room: ScratchRoom, *, retry_wait_s: float = 0.5) -> None:
+        self._options = options.store
+        self._timeout_s = options.fetch_timeout_s
+        self._sign_s = options.sign_urls_s
+        self._room = room
+        self._retry_wait_s = retry_wait_s
+        self._stores: dict[str, BucketStore] = {}
+        self._signed: dict[str, tuple[float, str]] = {}
+
+    @staticmethod
+    def holds(locator: str) -> bool:
+        """Whether a locator is one of ours."""
+        return is_bucket_url(locator)
+
+    def store(self, place: BucketUrl) -> BucketStore:
+        """Return the bucket of a URL, opened once. Raises UsageError."""
+        if place.root not in self._stores:
+            self._stores[place.root] = open_bucket(place, self._options, retries=0)
+        return self._stores[place.root]
+
+    def look_at(self, locator: str) -> Stat:
+        """Ask what there is at a URL; blocks, for threads. Raises FetchError."""
+        place = split_bucket_url(locator)
+        failures = 0
+        while True:
+            try:
+                return stat_of(self.store(place).head(place.key))
+            except UsageError as error:
+                raise FetchError(Reason.FETCH_FAILED, str(error)) from None
+            except STORE_ERRORS as error:
+                failures += 1
+                if failures > _MAX_FAILURES or not is_transient(error):
+                    raise fetch_error(error) from None
+            time.sleep(_pause_s(self._retry_wait_s, failures))
+
+    @asynccontextmanager
+    async def fetch(self, item: Item) -> AsyncIterator[Path]:
+        """See `Source.fetch`."""
+        place = split_bucket_url(item.locator)
+        stat = item.stat if item.stat is not None else await asyncio.to_thread(self.look_at, item.locator)
+        if stat.size_bytes == 0:
+            raise FetchError(Reason.EMPTY, "the object has no content")
+        async with self._room.file(stat.size_bytes) as scratch:
+            await self._within_time(_Transfer(self.store(place), place.key, stat, scratch, self._retry_wait_s))
+            scratch.file.close()
+            yield scratch.path
+
+    def url(self, item: Item) -> str:
+        """See `Source.url`. One that is still good for half of its time is given again."""
+        if not self._sign_s:
+            return ""
+        now = time.monotonic()
+        signed = self._signed.get(item.locator)
+        if signed is None or signed[0] < now:
+            signed = (now + self._sign_s / 2, self._sign(split_bucket_url(item.locator)))
+            if len(self._signed) >= _MAX_SIGNED:
+                self._signed.clear()
+            self._signed[item.locator] = signed
+        return signed[1]
+
+    def _sign(self, place: BucketUrl) -> str:
+        try:
+            url = obstore.sign(self.store(place), "GET", place.key, timedelta(seconds=self._sign_s))
+        except (UsageError, *STORE_ERRORS) as error:
+            why = str(error) if isinstance(error, UsageError) else explain(error)
+            _log.warning("%s: no signed URL can be made: %s", place, why)
+            return ""
+        if place.cloud is Cloud.AZURE and not url.partition("?")[0].endswith(place.key):
+            _log.warning("%s: no signed URL can be made: Azure would refuse that of a name that is not plain", place)
+            return ""  # obstore signs the name as it is encoded in the URL, Azure checks it decoded
+        return url
+
+    async def _within_time(self, transfer: _Transfer) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await transfer.run()
+        except TimeoutError:
+            raise FetchError(Reason.FETCH_FAILED, f"the object did not arrive within {self._timeout_s:g} s") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Transfer:
+    """One object on its way into one file."""
+
+    store: BucketStore
+    key: str
+    stat: Stat
+    scratch: ScratchFile
+    retry_wait_s: float
+
+    async def run(self) -> None:
+        """Raises FetchError."""
+        room = asyncio.Semaphore(_PARTS_AT_ONCE)
+
+        async def one(start: int) -> None:
+            async with room:
+                await self._part(start, min(start + _PART_BYTES, self.stat.size_bytes))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for start in range(0, self.stat.size_bytes, _PART_BYTES):
+                    group.create_task(one(start))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _part(self, start: int, end: int) -> None:
+        failures = 0
+        while True:
+            before = start
+            try:
+                return await self._ask(start, end)
+            except _CutError as cut:
+                start = cut.at
+                failures = 1 if start > before else failures + 1
+                if failures > _MAX_FAILURES:
+                    raise fetch_error(cut.cause) from None
+            await asyncio.sleep(_pause_s(self.retry_wait_s, failures))
+
+    async def _ask(self, start: int, end: int) -> None:
+        """Write one range. Raises FetchError, or `_CutError` where the rest may be asked for again."""
+        options: GetOptions = {"range": (start, end)}
+        if self.stat.version:
+            options["if_match"] = f'"{self.stat.version}"'
+        at = start
+        try:
+            answer = await self.store.get_async(self.key, options=options)
+            self._check(answer.meta)
+            async for block in answer.stream(min_chunk_size=_BLOCK_BYTES):
+                if at + len(block) > end:
+                    raise FetchError(Reason.FETCH_FAILED, "the store sent more than it was asked for")
+                self.scratch.write_at(at, block)
+                at += len(block)
+        except PreconditionError:
+            raise await self._another() from None
+        except STORE_ERRORS as error:
+            if is_transient(error):
+                raise _CutError(at, error) from None
+            raise fetch_error(error) from None
+        if at < end:
+            raise _CutError(at, EOFError("the store sent less than it was asked for"))
+
+    async def _another(self) -> FetchError:
+        """Return why the object is not the one that was listed; some stores say of a deleted one that it changed."""
+        try:
+            await self.store.head_async(self.key)
+        except FileNotFoundError as error:
+            return fetch_error(error)
+        except STORE_ERRORS:
+            pass
+        return FetchError(Reason.CHANGED, _CHANGED)
+
+    def _check(self, meta: ObjectMeta) -> None:
+        now = stat_of(meta)
+        same_tag = now.version == self.stat.version or not (now.version and self.stat.version)
+        if now.size_bytes != self.stat.size_bytes or not same_tag:
+            raise FetchError(Reason.CHANGED, _CHANGED)
+        if not now.version and now.modified_ns != self.stat.modified_ns:
+            raise FetchError(Reason.CHANGED, _CHANGED)
+
+
+class _CutError(Exception):
+    """A range that broke off, and may be asked for again from there."""
+
+    def __init__(self, at: int, cause: BaseException) -> None:
+        super().__init__()
+        self.at = at
+        self.cause = cause
+
+
+def _pause_s(first_s: float, failures: int) -> float:
+    """Return the next pause, twice the one before, shortened by chance so that clients do not ask in step."""
+    return first_s * 2.0 ** (failures - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+
+def fetch_error(error: BaseException) -> FetchError:
+    """Return the row's reason for an error of obstore."""
+    if isinstance(error, FileNotFoundError):
+        return FetchError(Reason.MISSING, "there is no such object; it may have been deleted since it was listed")
+    if is_bad_key(error) or isinstance(error, ValueError):
+        return FetchError(Reason.BAD_ROW, "an object cannot be asked for by this key; rename it")
+    if is_forbidden(error):
+        return FetchError(Reason.UNREADABLE, f"the object may not be read: {explain(error)}")
+    return FetchError(Reason.FETCH_FAILED, f"the object cannot be fetched: {explain(error)}")

@@ -1,0 +1,226 @@
+"""The objects below a prefix as entries, while their listing streams in.
+
+Memory holds one chunk of the listing, and the names that the current one begins with.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from batch_scan.model import Item, Refused, Shortfall
+from batch_scan.source.bucket_fetch import stat_of
+from batch_scan.store_errors import STORE_ERRORS, explain, is_bad_key, is_transient
+from batch_scan.untrusted import clean_text
+from batch_scan.vocabulary import Reason, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from obstore import ObjectMeta
+
+    from batch_scan.model import Stat
+    from batch_scan.source.globs import Selection
+    from batch_scan.store import BucketStore
+    from batch_scan.store_url import BucketUrl
+
+_CHUNK_OBJECTS = 1000
+_MAX_FAILURES = 3
+"""So often in a row a listing may break off without having brought an object; obstore itself has asked again before."""
+_RETRY_WAIT_S = 1.0
+_BAD_KEY = re.compile(r'[Pp]ath "(.*?)"(?: contained|: Encountered)', re.DOTALL)
+_BAD_PART = re.compile(r"//|(?:^|(?<=/))\.\.?(?:/|$)|[\x00-\x1f\x7f]")
+_MAX_EMPTY = 10_000
+_LISTS_FROM = {S3Store: True, GCSStore: True, AzureStore: False}
+"""Whether a store can begin a listing behind a key; for Azure obstore lists from the start and drops what it knows."""
+_UNNAMEABLE = "slashes with nothing between them, `.` or `..` as a part, or control characters"
+
+
+class Listing:
+    """One walk over the objects below a prefix.
+
+    Args:
+        store: the bucket.
+        place: the prefix; what is shown of a key stands behind its root.
+        selection: what is wanted; patterns match what stands behind the prefix.
+    """
+
+    def __init__(self, store: BucketStore, place: BucketUrl, selection: Selection) -> None:
+        self._store = store
+        self._root = place.root
+        self._shown = str(place)
+        self._prefix = place.key.strip("/")
+        self._selection = selection
+        self._open: list[str] = []
+        self._index = 0
+
+    def entries(self) -> Iterator[Item | Refused]:
+        """Yield the entry of every object in the order of the listing, and one for each stretch that is lost."""
+        held: ObjectMeta | None = None
+        for found in self._objects():
+            if held is not None:
+                following = found["path"] if not isinstance(found, Shortfall) else ""
+                yield from self._entry(held, following)
+                held = None
+            if isinstance(found, Shortfall):
+                yield self._lost(found)
+            elif found["size"]:
+                yield from self._entry(found, "")
+            else:
+                held = found  # what comes next may tell that it stands for a directory
+        if held is not None:
+            yield from self._entry(held, "")
+
+    def _entry(self, meta: ObjectMeta, following: str) -> Iterator[Item | Refused]:
+        key = meta["path"]
+        stat = stat_of(meta)
+        if not stat.size_bytes and self._is_directory(key, following):
+            return
+        while self._open and not key.startswith(self._open[-1]):
+            self._open.pop()
+        doubled = key in self._open or key == self._prefix
+        if not doubled:
+            self._open.append(key)
+        item = self._item(key + "/" if doubled else key, stat)
+        if doubled:
+            gap = Shortfall(Reason.BAD_ROW, "an object whose key ends in a slash cannot be asked for; rename it")
+            yield Refused(item, Status.FAILED, gap)
+        else:
+            yield self._judged(item, key, stat)
+
+    def _judged(self, item: Item, key: str, stat: Stat) -> Item | Refused:
+        relative = key[len(self._prefix) :].lstrip("/")
+        unwanted = self._selection.refuse(relative) or self._selection.refuse_age(stat.modified_ns)
+        if unwanted is not None:
+            return Refused(item, Status.SKIPPED, unwanted)
+        if not stat.size_bytes:
+            return Refused(item, Status.FAILED, Shortfall(Reason.EMPTY, "the object has no content"))
+        return item
+
+    def _item(self, key: str, stat: Stat | None) -> Item:
+        uri = f"{self._root}/{key}"
+        item = Item(self._index, uri, uri, uri, stat=stat)
+        self._index += 1
+        return item
+
+    def _lost(self, why: Shortfall) -> Refused:
+        item = Item(self._index, self._shown, f"{self._shown}#{self._index}", "")
+        self._index += 1
+        return Refused(item, Status.FAILED, why)
+
+    def _is_directory(self, key: str, following: str) -> bool:
+        """Whether an object without content is what consoles make of a directory: its key ends in a slash.
+
+        The listing drops that slash. Where nothing follows that lies below, the store is asked for the key without it.
+        """
+        if key == self._prefix or following.startswith(f"{key}/"):
+            return True
+        try:
+            self._store.head(key)
+        except FileNotFoundError:
+            return True
+        except STORE_ERRORS:
+            return False
+        return False
+
+    # --------------------------------------------------------------------------------------------------- the stream
+
+    def _objects(self) -> Iterator[ObjectMeta | Shortfall]:
+        """Yield objects, and what could not be listed; goes on behind the last object where the listing breaks off."""
+        place = _Place()
+        failures = 0
+        while not place.at_end:
+            try:
+                for chunk in self._store.list(self._prefix or None, offset=place.behind, chunk_size=_CHUNK_OBJECTS):
+                    yield from filter(place.is_new, chunk)
+                    failures = 0
+                place.at_end = True
+            except STORE_ERRORS as error:
+                failures += 1
+                if is_bad_key(error):
+                    yield from self._around(place, error)
+                elif failures > _MAX_FAILURES or not is_transient(error):
+                    place.at_end = True
+                    yield _lost_rest(error)
+                else:
+                    time.sleep(_RETRY_WAIT_S * 2 ** (failures - 1))
+
+    def _around(self, place: _Place, error: BaseException) -> Iterator[ObjectMeta | Shortfall]:
+        """Go on behind a key that obstore cannot name, for which it gives up a whole page."""
+        found = _BAD_KEY.search(str(error))
+        key = found[1] if found else ""
+        yield _lost_page(key)
+        behind = _behind_bad_key(key)
+        place.at_end = not behind or behind in place.jumps or not _LISTS_FROM[type(self._store)]
+        if place.at_end:
+            yield _lost_rest(error)
+            return
+        place.jump(behind)
+        try:
+            yield self._store.head(behind)  # the listing goes on behind it
+        except STORE_ERRORS:
+            return
+
+
+class _Place:
+    """How far a listing has come."""
+
+    def __init__(self) -> None:
+        self.behind: str | None = None
+        self.at_end = False
+        self.jumps: set[str] = set()
+        self._empty_since: set[str] = set()
+
+    def is_new(self, meta: ObjectMeta) -> bool:
+        """Note an object; tell whether it was not met before the listing was taken up again.
+
+        One without content is no place to go on behind: its key may end in a slash, which its path lacks.
+        """
+        path = meta["path"]
+        if path in self._empty_since:
+            return False
+        if meta["size"] or len(self._empty_since) > _MAX_EMPTY:
+            self.behind = path
+            self._empty_since.clear()
+        else:
+            self._empty_since.add(path)
+        return True
+
+    def jump(self, behind: str) -> None:
+        """Go on behind this key."""
+        self.jumps.add(behind)
+        self.behind = behind
+        self._empty_since.clear()
+
+
+def _behind_bad_key(key: str) -> str:
+    """Return the first key that can be named behind all that share a key's bad beginning; empty where there is none."""
+    bad = _BAD_PART.search(key)
+    if bad is None:
+        return ""
+    beginning, last = key[: bad.end() - 1], key[bad.end() - 1]
+    if last == "/":
+        return beginning + "0"  # what comes behind a slash
+    if last == ".":
+        return key[: bad.end()] + " "
+    return beginning + (" " if last < " " else "\x80")
+
+
+def _lost_page(key: str) -> Shortfall:
+    shown = f" {clean_text(key, 200)!r}" if key else ""
+    return Shortfall(
+        Reason.UNREADABLE,
+        f"the key{shown} holds {_UNNAMEABLE}; up to {_CHUNK_OBJECTS} objects listed together with it, in front of it, "
+        "are not in this report: rename or delete it and run the scan again",
+    )
+
+
+def _lost_rest(error: BaseException) -> Shortfall:
+    why = "it cannot be listed around such a key" if is_bad_key(error) else explain(error)
+    return Shortfall(
+        Reason.FETCH_FAILED,
+        f"the listing broke off here: {why}; what lies behind is not in this report: run the scan again",
+    )
