@@ -124,7 +124,7 @@ def test_a_wrong_argument_ends_with_usage(arguments: list[str], capsys: pytest.C
         (["here", "--max-time", "soon"], "1h30m"),
         (["plan", "missing", "--endpoint", "local"], "missing"),
         (["missing", "--endpoint", "local"], "missing"),
-        (["here", "--endpoint", "local", "--report", "s3://bucket/reports"], "local directory"),
+        (["here", "--endpoint", "local", "--report", "sftp://host/reports"], "holds no report"),
         (["report", "nowhere"], "nowhere"),
         (["columns.csv", "--endpoint", "local"], "its columns are 'name', 'size'"),
     ],

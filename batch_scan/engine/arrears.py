@@ -13,13 +13,12 @@ from batch_scan.report.published import read_sent
 from batch_scan.report.schema import Table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from batch_scan.ledger import Ledger, PaidRequest
     from batch_scan.model import RequestId, RunId
+    from batch_scan.report.store import Place
 
 
-def unreported(ledger: Ledger, root: Path, run_id: RunId) -> dict[RequestId, PaidRequest]:
+def unreported(ledger: Ledger, place: Place, run_id: RunId) -> dict[RequestId, PaidRequest]:
     """Return the requests answered in this run that its report does not show yet. Raises BatchScanError."""
-    sent = read_sent(committed_parts(root, Table.REQUESTS, run_id))
+    sent = read_sent(place, committed_parts(place, Table.REQUESTS, run_id))
     return {paid.request_id: paid for paid in ledger.paid(run_id) if paid.request_id not in sent}

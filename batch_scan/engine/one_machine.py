@@ -21,9 +21,9 @@ from batch_scan.delivery import Gate, Meters
 from batch_scan.duration import format_duration
 from batch_scan.engine.arrears import unreported
 from batch_scan.engine.outcome import RunOutcome, RunProgress, doubts_of, outcome_of, reconcile
-from batch_scan.engine.premises import settle_in
+from batch_scan.engine.premises import callbacks_of, settle_in
 from batch_scan.engine.services import Services, build_services, check_secrets, make_askers, open_askers
-from batch_scan.errors import EndpointError, UsageError
+from batch_scan.errors import EndpointError
 from batch_scan.evidence import Evidence
 from batch_scan.ledger import Ledger, RunStart
 from batch_scan.media.program import ffmpeg_version
@@ -32,8 +32,11 @@ from batch_scan.model import RunId, RunRow, Shortfall
 from batch_scan.pace.budget import LocalBudget
 from batch_scan.pace.clock import SystemClock
 from batch_scan.pace.limiter import LocalLimiter
-from batch_scan.report.evidence import EvidenceStore
+from batch_scan.report.evidence_queue import evidence_of
+from batch_scan.report.feed import ReportFeed
 from batch_scan.report.layout import new_run_id
+from batch_scan.report.lease_holding import hold_lease, owner_of
+from batch_scan.report.open import open_place
 from batch_scan.report.place import check_report_place
 from batch_scan.report.published import identify_by_row, identify_by_uri
 from batch_scan.report.writer import ReportWriter
@@ -41,7 +44,7 @@ from batch_scan.scan import Scan, Scope
 from batch_scan.scratch import scratch_of
 from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
-from batch_scan.totals import Exit
+from batch_scan.totals import Exit, worst
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from batch_scan.ledger import InDoubt
     from batch_scan.model import FileResult, Item
     from batch_scan.report.published import Published
+    from batch_scan.report.store import ReportStore
     from batch_scan.source.interface import Source
 
 _log = logging.getLogger(__name__)
@@ -59,6 +63,7 @@ _log = logging.getLogger(__name__)
 ENGINE = "local"
 _GRACE_S = 5.0  # an interrupted run waits this long for answers that are on their way, and are paid for
 _FLUSH_CHECK_S = 5.0
+_FETCHED_AHEAD = 6  # files on their way from a bucket or host while others are decoded; the scratch's limit bounds them
 
 
 class Observer(Protocol):
@@ -77,7 +82,7 @@ class Observer(Protocol):
 def source_of(job: Job, scratch: Path | None = None) -> Source:
     """Open the job's source. Raises UsageError."""
     table = job.source
-    own = (Path(job.report.uri), job.state_dir)
+    own = (job.state_dir,) if "://" in job.report.uri else (Path(job.report.uri), job.state_dir)
     options = SourceOptions(
         include=table.include,
         exclude=table.exclude,
@@ -87,6 +92,11 @@ def source_of(job: Job, scratch: Path | None = None) -> Source:
         fetch_timeout_s=table.fetch_timeout_s,
         scratch=scratch,
         skip_directories=own,
+        modified_after=table.modified_after,
+        scratch_bytes=table.scratch_bytes,
+        store=table.bucket.options,
+        allow_buckets=table.allow_buckets,
+        sign_urls_s=table.sign_urls,
     )
     return open_source(table.uri, options)
 
@@ -98,7 +108,8 @@ def workers_of(job: Job) -> int:
 
 def files_at_once(job: Job) -> int:
     """Return how many files are open: enough that decoders never wait while others wait for their answers."""
-    return 2 * workers_of(job) + 2
+    fetched = not Path(job.source.uri).is_dir()
+    return 2 * workers_of(job) + 2 + (_FETCHED_AHEAD if fetched else 0)
 
 
 async def run_scan(job: Job, observer: Observer, stop: asyncio.Event) -> RunOutcome:
@@ -106,49 +117,70 @@ async def run_scan(job: Job, observer: Observer, stop: asyncio.Event) -> RunOutc
 
     Raises UsageError, LockedError (nothing was scanned), BatchScanError (ledger or report cannot be written).
     """
-    root = _report_root(job)
+    place = open_place(job.report.uri, job.report.bucket.options)
     source = source_of(job)
-    check_report_place(root)
+    check_report_place(place)
     services = build_services(job)
     check_secrets(services)
     ffmpeg_version()  # that it starts is known before anything is written
     async with Ledger.open(job.state_dir, wait_s=job.state.wait) as ledger:
+        if place.is_remote:
+            _log.info("the ledger lies in %s, on this machine; keep it to continue this run", job.state_dir)
         with scratch_of(job.state_dir):
-            return await _run_with_ledger(job, root, source, services, ledger, observer, stop)
+            return await _run_with_ledger(job, place, source, services, ledger, observer, stop)
 
 
-def _report_root(job: Job) -> Path:
-    if "://" in job.report.uri:
-        raise UsageError(
-            f"[report] uri: {job.report.uri}: the report goes to a local directory; copy it to a bucket afterwards"
-        )
-    return Path(job.report.uri)
+@contextlib.asynccontextmanager
+async def _lease(job: Job, place: ReportStore, run_id: RunId, stop: asyncio.Event) -> AsyncIterator[list[str]]:
+    """Keep other runs out of the report; yields why that could not be done to the end, which stops the run."""
+    lost: list[str] = []
+
+    def lose(why: str) -> None:
+        _log.error("%s; stopping, the same command continues", why)
+        lost.append(why)
+        stop.set()
+
+    if not (place.is_remote and job.report.lease):
+        yield lost
+        return
+    async with hold_lease(place, owner_of(job.state_dir), run_id, lose, job.state.wait):
+        yield lost
 
 
 async def _run_with_ledger(  # noqa: PLR0917
-    job: Job, root: Path, source: Source, services: Services, ledger: Ledger, observer: Observer, stop: asyncio.Event
+    job: Job,
+    place: ReportStore,
+    source: Source,
+    services: Services,
+    ledger: Ledger,
+    observer: Observer,
+    stop: asyncio.Event,
 ) -> RunOutcome:
-    run, in_doubt = _begin(job, root, source, services, ledger)
+    run, in_doubt = _begin(job, place, source, services, ledger)
     gate = Gate()
     meters = _meters(job, services, ledger, run.run_id)
-    settle_in(services, meters, None)
     askers = make_askers(services, meters, gate)
     quotas: dict[str, Quota] = {}
     async with contextlib.AsyncExitStack() as stack:
+        lost_lease = await stack.enter_async_context(_lease(job, place, run.run_id, stop))
+        settle_in(services, meters, await stack.enter_async_context(callbacks_of(job, ledger, run.run_id)))
         for service in services.by_name.values():
             stack.push_async_callback(service.close)
         try:
             quotas = await open_askers(services, askers)
         except EndpointError as error:
             return RunOutcome(run, Exit.ENDPOINT_REFUSED, [f"nothing was scanned: {error.detail}"])
-        await ledger.begin_run(_start(run, root))
-        writer = ReportWriter(root, run)
+        await ledger.begin_run(_start(run, place))
+        writer = ReportWriter(place, run)
         published = writer.published(identify_by_row if source.sha256 else identify_by_uri)
-        meters.unreported.update(unreported(ledger, root, run.run_id))
+        meters.unreported.update(unreported(ledger, place, run.run_id))
         progress = RunProgress.resumed(run, published)
         observer.started(progress.run, source.total())
         reader = await stack.enter_async_context(MediaReader(workers_of(job), job.limits.media))
-        evidence = Evidence(EvidenceStore(root) if job.report.evidence else None)
+        kept = evidence_of(place) if job.report.evidence else None
+        if kept is not None:
+            stack.callback(kept.close)
+        feed = ReportFeed(writer, kept)
         scope = Scope(
             run_id=run.run_id,
             job=job,
@@ -157,27 +189,30 @@ async def _run_with_ledger(  # noqa: PLR0917
             takers=services.takers(askers, skip_silence=job.extract.skip_silence),
             ledger=ledger,
             gate=gate,
-            evidence=evidence,
+            evidence=Evidence(kept),
             already_done=_already_done(published),
         )
         scan = Scan(scope)
         try:
             async with _time_limit(job, gate):
-                interrupted = await _consume(scan, job, writer, ledger, progress, observer, stop)
+                interrupted = await _consume(scan, job, feed, ledger, progress, observer, stop)
         finally:
             observer.finished()
             lost = sum(await asyncio.gather(*(asker.delivery.drain(_GRACE_S) for asker in askers.values())))
         outcome = outcome_of(job, progress, scan, askers)
+        if lost_lease:
+            outcome.exit = worst([outcome.exit, Exit.INCOMPLETE])
+            outcome.remarks += lost_lease
         outcome.remarks += doubts_of(in_doubt.requests, lost, ledger.doubtful(run.run_id))
-        await _close_run(outcome, writer, ledger, interrupted=interrupted)
+        await _close_run(outcome, feed, ledger, interrupted=interrupted)
         outcome.remarks += await reconcile(services, quotas, askers)
     return outcome
 
 
-def _begin(job: Job, root: Path, source: Source, services: Services, ledger: Ledger) -> tuple[RunRow, InDoubt]:
+def _begin(job: Job, place: ReportStore, source: Source, services: Services, ledger: Ledger) -> tuple[RunRow, InDoubt]:
     """Return the run to go on with: the unfinished one of the same command, else a new one."""
     fingerprint = job.fingerprint
-    before = ledger.unfinished_run(fingerprint, source.uri, source.sha256, str(root))
+    before = ledger.unfinished_run(fingerprint, source.uri, source.sha256, place.uri)
     now = datetime.now(UTC)
     run = RunRow(
         run_id=RunId(before.run_id) if before is not None else new_run_id(now),
@@ -196,13 +231,13 @@ def _begin(job: Job, root: Path, source: Source, services: Services, ledger: Led
     return run, ledger.in_doubt(run.run_id)
 
 
-def _start(run: RunRow, root: Path) -> RunStart:
+def _start(run: RunRow, place: ReportStore) -> RunStart:
     return RunStart(
         run_id=run.run_id,
         job_fingerprint=run.job_fingerprint,
         source=run.source,
         source_sha256=run.source_sha256,
-        report=str(root),
+        report=place.uri,
         started_at=run.started_at,
     )
 
@@ -224,7 +259,7 @@ def _already_done(published: Published) -> Callable[[Item], bool]:
 async def _consume(  # noqa: PLR0917
     scan: Scan,
     job: Job,
-    writer: ReportWriter,
+    feed: ReportFeed,
     ledger: Ledger,
     progress: RunProgress,
     observer: Observer,
@@ -234,15 +269,17 @@ async def _consume(  # noqa: PLR0917
 
     async def write_all() -> None:
         async for result in scan.results(files_at_once(job)):
-            writer.add(result)
+            await feed.settled()
+            feed.take(result)
             progress.add(result)
             observer.result(result)
+            await feed.flush_if_due()
 
     async def write_by_age() -> None:
         while True:
             await asyncio.sleep(_FLUSH_CHECK_S)
             await ledger.flush()
-            writer.flush_if_due()
+            await feed.flush_if_due()
 
     writing, flushing = asyncio.create_task(write_all()), asyncio.create_task(write_by_age())
     stopping = asyncio.create_task(stop.wait())
@@ -277,13 +314,13 @@ async def _time_limit(job: Job, gate: Gate) -> AsyncIterator[None]:
         handle.cancel()
 
 
-async def _close_run(outcome: RunOutcome, writer: ReportWriter, ledger: Ledger, *, interrupted: bool) -> None:
+async def _close_run(outcome: RunOutcome, feed: ReportFeed, ledger: Ledger, *, interrupted: bool) -> None:
     """Publish what waits. An interrupted run stays unfinished: the same command goes on with it."""
     await ledger.flush()
     if interrupted:
-        writer.finish(outcome.run)
+        await feed.finish(outcome.run)
         return
     finished_at = datetime.now(UTC)
     outcome.run = replace(outcome.run, finished_at=finished_at, exit_code=int(outcome.exit))
-    writer.finish(outcome.run)
+    await feed.finish(outcome.run)
     await ledger.finish_run(outcome.run.run_id, int(outcome.exit), finished_at)

@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from batch_scan.errors import BatchScanError
-from batch_scan.report.publish import publish_bytes
+from batch_scan.report.store import publish_bytes, store_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from batch_scan.report.store import Place, ReportStore
 
 EVIDENCE_DIRECTORY = "evidence"
 """Name of the directory below the report."""
@@ -22,9 +22,9 @@ _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 class EvidenceStore:
     """Keeps evidence as `REPORT/evidence/ab/DIGEST.jpg`; the same thing is kept once."""
 
-    def __init__(self, root: Path) -> None:
-        """Keep evidence below the report in `root`; nothing is made before there is something to keep."""
-        self._root = root
+    def __init__(self, place: Place) -> None:
+        """Keep evidence below the report in a place; nothing is made before there is something to keep."""
+        self._store = store_of(place)
 
     def path_for(self, digest: str, suffix: str) -> str:
         """Return where what a digest names is kept, relative to the report, with forward slashes.
@@ -42,7 +42,7 @@ class EvidenceStore:
     def find(self, name: str, suffix: str) -> str:
         """Return the path of what is kept under this name, as `path_for` does; empty where nothing is."""
         relative = self.path_for(name, suffix)
-        return relative if (self._root / relative).is_file() else ""
+        return relative if self._store.exists(PurePosixPath(relative)) else ""
 
     def put(self, name: str, data: bytes, suffix: str) -> str:
         """Keep `data` under the digest that names it, complete or not at all, and return its path as `path_for` does.
@@ -52,10 +52,20 @@ class EvidenceStore:
         Raises BatchScanError where it cannot be written.
         """
         relative = self.path_for(name, suffix)
-        path = self._root / relative
         try:
-            if not path.is_file():
-                publish_bytes(path, data)
+            if not self._store.exists(PurePosixPath(relative)):
+                publish_bytes(self._store, PurePosixPath(relative), data)
         except OSError as error:
-            raise BatchScanError(f"evidence in {self._root} cannot be written: {error.strerror}") from error
+            raise cannot_keep(self._store, error) from error
         return relative
+
+    def settle(self) -> None:
+        """Return once everything that was put is kept, as it is here at once. Raises BatchScanError as `put`."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+def cannot_keep(store: ReportStore, error: OSError) -> BatchScanError:
+    """Return the error for evidence that its place does not take."""
+    return BatchScanError(f"evidence in {store.uri} cannot be written: {error.strerror}")

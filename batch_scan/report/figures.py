@@ -36,8 +36,8 @@ def summarise(report: Report) -> Summary:
     reasons = {row["reason"]: row["count"] for row in _count(files, "reason") if row["reason"] is not None}
     sums = {name: pc.sum(files[name], min_count=0).as_py() for name in (*_COVERAGE, *_COUNTED, "findings")}
     return Summary(
-        run=read_run(report.root, report.run_id),
-        location=str(report.root),
+        run=read_run(report.place, report.run_id),
+        location=report.place.uri,
         counts=counts,
         totals=_totals(counts, sums),
         coverage=Coverage(**{name: sums[name] for name in _COVERAGE}),

@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from batch_scan.errors import UsageError
 from batch_scan.report.layout import run_of_partition
 from batch_scan.report.schema import Table
+from batch_scan.report.store import TOP, store_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from batch_scan.report.store import Place, ReportStore
 
 
-def check_report_place(root: Path) -> None:
-    """Make sure that a report can be begun or continued in a directory. Writes nothing.
+def check_report_place(place: Place) -> None:
+    """Make sure that a report can be begun or continued in a place. Writes nothing.
 
     A place is good if it does not exist yet, is empty, or holds a report. Names that begin with a dot are left aside.
-    Beside the tables of a report anything may lie; what is called like a table must be one.
+    Beside the tables of a report anything may lie; what is called like a table must be one. Whether a bucket lets
+    itself be written to shows when the lease is taken.
 
     Raises UsageError, which names the place and the mend.
     """
+    store = store_of(place)
     try:
-        _check(root)
+        if store.is_remote:
+            _check_remote(store)
+        else:
+            _check(Path(store.uri))
     except OSError as error:
-        raise UsageError(f"report: {root} cannot be used ({error.strerror}); choose another place") from None
+        raise UsageError(f"report: {store.uri} cannot be used ({error.strerror}); choose another place") from None
+
+
+def _check_remote(store: ReportStore) -> None:
+    store.reach()
+    names = {name for name in store.names(TOP) if not name.startswith(".")}
+    tables = names & {table.value for table in Table}
+    if names and Table.RUNS.value not in tables:
+        raise UsageError(
+            f"report: {store.uri} holds other things ({min(names)!a}); choose an empty prefix or one with a report"
+        )
+    for table in sorted(tables):
+        for name in sorted(store.names(TOP / table)):
+            if not name.startswith(".") and run_of_partition(PurePosixPath(name)) is None:
+                raise UsageError(f"report: {store.uri}/{table} holds other things ({name!a}); choose another place")
 
 
 def _check(root: Path) -> None:

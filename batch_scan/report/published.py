@@ -15,13 +15,16 @@ from batch_scan.errors import BatchScanError
 from batch_scan.model import RunTotals
 from batch_scan.report.arrow import storable_text
 from batch_scan.report.schema import SCHEMAS, Table
+from batch_scan.report.store import locate, store_of
 from batch_scan.vocabulary import Outcome, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from pathlib import PurePosixPath
 
     from numpy.typing import NDArray
+
+    from batch_scan.report.store import Place
 
     Hashes = NDArray[np.uint64]
     Identify = Callable[[int, str], str]
@@ -72,18 +75,19 @@ class Published(Names):
     """Why rows are not complete."""
 
 
-def read_published(parts: Sequence[Path], identify: Identify) -> Published:
+def read_published(place: Place, parts: Sequence[PurePosixPath], identify: Identify) -> Published:
     """Read what the parts of `files` hold, in memory that grows by eight bytes an item.
 
     Args:
-        parts: the published parts of one run.
+        place: where the report is kept.
+        parts: the keys of the published parts of one run.
         identify: makes an item's identity of its columns `item` and `uri`, as its source does.
 
     Raises BatchScanError where a part cannot be read.
     """
     hashes: list[Hashes] = [np.empty(0, np.uint64)]
     tally, reasons = _Tally(), set[str]()
-    for batch in _batches(parts, Table.FILES, _COLUMNS):
+    for batch in _batches(place, parts, Table.FILES, _COLUMNS):
         tally.add(batch)
         reasons.update(filter(None, pc.unique(batch["reason"]).to_pylist()))
         pairs = zip(batch["item"].to_pylist(), batch["uri"].to_pylist(), strict=True)
@@ -91,10 +95,10 @@ def read_published(parts: Sequence[Path], identify: Identify) -> Published:
     return Published(np.sort(np.concatenate(hashes)), tally.totals(), tally.cost(), frozenset(reasons))
 
 
-def read_sent(parts: Sequence[Path]) -> Names:
+def read_sent(place: Place, parts: Sequence[PurePosixPath]) -> Names:
     """Read which requests were sent and answered, as the parts of `requests` tell. Raises BatchScanError."""
     hashes: list[Hashes] = [np.empty(0, np.uint64)]
-    for batch in _batches(parts, Table.REQUESTS, ["request_id", "cached", "outcome"]):
+    for batch in _batches(place, parts, Table.REQUESTS, ["request_id", "cached", "outcome"]):
         answered = pc.and_(pc.invert(batch["cached"]), pc.equal(batch["outcome"], Outcome.ANSWERED.value))
         sent = batch["request_id"].filter(answered).to_pylist()
         hashes.append(np.fromiter(map(_hash, sent), np.uint64, len(sent)))
@@ -106,19 +110,23 @@ def _hash(identity: str) -> np.uint64:
     return np.uint64(int.from_bytes(digest, "little"))
 
 
-def _batches(parts: Sequence[Path], table: Table, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _batches(
+    place: Place, parts: Sequence[PurePosixPath], table: Table, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    store = store_of(place)
     for part in parts:
+        where = locate(store, part)
         try:
-            with pq.ParquetFile(part) as file:
+            with store.open(part) as opened, pq.ParquetFile(opened) as file:
                 if not file.schema_arrow.equals(SCHEMAS[table]):
                     raise BatchScanError(
-                        f"{part} has other columns than this version writes; "
+                        f"{where} has other columns than this version writes; "
                         "continue the run with the version that began it, or start a new report"
                     )
                 yield from file.iter_batches(_BATCH_ROWS, columns=columns)
         except (OSError, pa.ArrowException) as error:
             raise BatchScanError(
-                f"{part} cannot be read ({type(error).__name__}); "
+                f"{where} cannot be read ({type(error).__name__}); "
                 "restore it, or remove it to have its items scanned again"
             ) from error
 

@@ -8,65 +8,97 @@ unknown, never a float), numbers `float64`, times `datetime64[us, UTC]`, `manife
 
 from __future__ import annotations
 
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from batch_scan.errors import BatchScanError, UsageError
+from batch_scan.report.directory import DirectoryStore
 from batch_scan.report.layout import committed_parts, is_run_id, part_numbers, run_ids, run_of_partition
+from batch_scan.report.open import open_place
 from batch_scan.report.schema import SCHEMAS, Table
+from batch_scan.report.store import store_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import PurePath
 
     from batch_scan.model import RunId
+    from batch_scan.report.store import Place, ReportStore
+    from batch_scan.store import StoreOptions
 
+_READS_AT_ONCE = 8
 _PANDAS_TYPES = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 
 
-def open_report(path: str | Path) -> Report:
+def open_report(path: str | Path, options: StoreOptions | None = None) -> Report:
     """Open a report for reading.
 
     Args:
-        path: the report's directory, for its newest run; or of one of its runs `REPORT/RUN_ID` or
-            `REPORT/runs/run_id=RUN_ID`.
+        path: the report's directory or bucket URL (``s3://…``, ``gs://…``, ``az://…``), for its newest run; or of one
+            of its runs `REPORT/RUN_ID` or `REPORT/runs/run_id=RUN_ID`.
+        options: how a bucket is reached, where the environment does not say it.
 
-    Raises UsageError where there is no report.
+    Raises UsageError where there is no report, or its bucket cannot be reached.
     """
-    path = Path(path)
+    remote = isinstance(path, str) and "://" in path
+    at = PurePosixPath(str(path).partition("://")[2].strip("/")) if remote else Path(path)
+
+    def above(levels: int) -> ReportStore:
+        """Return the place so many levels above the path."""
+        if not remote:
+            return DirectoryStore(Path(path) if levels == 0 else Path(path).parents[levels - 1])
+        scheme, _, rest = str(path).partition("://")
+        parts = rest.strip("/").split("/")
+        return open_place(f"{scheme}://{'/'.join(parts[: len(parts) - levels])}", options)
+
     try:
-        runs = run_ids(path)
-        if runs:
-            return Report(path, runs[-1])
-        for root, run_id in ((path.parent, path.name), (path.parent.parent, run_of_partition(path))):
-            if run_id in run_ids(root):
-                return Report(root, run_id)
+        return _opened(at, above)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    if is_run_id(path.name) and (known := run_ids(path.parent)):
-        raise UsageError(f"{path.parent} has no run {path.name}; its newest is {known[-1]}")
-    raise UsageError(f"{path} is not a report: it has no table `runs`; name the directory that --report named")
+
+
+def _opened(at: PurePath, above: Callable[[int], ReportStore]) -> Report:
+    place = above(0)
+    place.reach()
+    runs = run_ids(place)
+    if runs:
+        return Report(place, runs[-1])
+    for levels, run_id in ((1, at.name), (2, run_of_partition(at))):
+        if run_id is not None and is_run_id(run_id) and run_id in run_ids(above(levels)):
+            return Report(above(levels), run_id)
+    if is_run_id(at.name) and (known := run_ids(above(1))):
+        raise UsageError(f"{above(1).uri} has no run {at.name}; its newest is {known[-1]}")
+    raise UsageError(
+        f"{place.uri} is not a report: it has no table `runs`; name the directory or bucket that --report named"
+    )
 
 
 class Report:
-    """A report on disk and one of its runs. Every table method reads the disk anew."""
+    """A report and one of its runs. Every table method reads its place anew."""
 
-    def __init__(self, root: Path, run_id: str) -> None:
+    def __init__(self, place: Place, run_id: str) -> None:
         """Use `open_report`, which looks whether there is one."""
-        self.root = root
-        """Directory of the report."""
+        self.place = store_of(place)
+        """Where the report is kept."""
         self.run_id = run_id
         """The run that the table methods show unless told otherwise."""
 
+    @property
+    def root(self) -> Path | str:
+        """Directory of the report, or its URL."""
+        return self.place.uri if self.place.is_remote else Path(self.place.uri)
+
     def __repr__(self) -> str:
-        return f"Report({str(self.root)!r}, run_id={self.run_id!r})"
+        return f"Report({self.place.uri!r}, run_id={self.run_id!r})"
 
     def run_ids(self) -> list[RunId]:
         """Return the runs of this report, oldest first."""
-        return run_ids(self.root)
+        return run_ids(self.place)
 
     def run(self, run_id: str | None = None) -> pd.Series[Any]:
         """Return the row of one run as a series."""
@@ -74,8 +106,8 @@ class Report:
 
     def runs(self) -> pd.DataFrame:
         """Return the rows of all runs, oldest first."""
-        parts = [part for run_id in self.run_ids() for part in committed_parts(self.root, Table.RUNS, run_id)]
-        return _frame(_read(self.root, Table.RUNS, parts, SCHEMAS[Table.RUNS]))
+        parts = [part for run_id in self.run_ids() for part in committed_parts(self.place, Table.RUNS, run_id)]
+        return _frame(_read(self.place, Table.RUNS, parts, SCHEMAS[Table.RUNS]))
 
     def files(self, run_id: str | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return one row per item of a run.
@@ -108,23 +140,39 @@ class Report:
         """Return a run's table as Arrow; arguments and errors as for `files`."""
         schema = _schema_of(table, columns)
         run_id = run_id or self.run_id
-        if not part_numbers(self.root, Table.RUNS, run_id):
-            raise UsageError(f"{self.root} has no run {run_id}")
-        return _read(self.root, table, committed_parts(self.root, table, run_id), schema)
+        if not part_numbers(self.place, Table.RUNS, run_id):
+            raise UsageError(f"{self.place.uri} has no run {run_id}")
+        return _read(self.place, table, committed_parts(self.place, table, run_id), schema)
 
     def _frame(self, table: Table, run_id: str | None, columns: Sequence[str] | None) -> pd.DataFrame:
         return _frame(self.arrow(table, run_id, columns))
 
 
-def _read(root: Path, table: Table, parts: Sequence[Path], schema: pa.Schema) -> pa.Table:
+def _read(store: ReportStore, table: Table, parts: Sequence[PurePosixPath], schema: pa.Schema) -> pa.Table:
+    def read(part: PurePosixPath) -> pa.Table:
+        try:
+            with store.open(part) as opened, pq.ParquetFile(opened, pre_buffer=store.is_remote) as file:
+                return _conform(file, schema)
+        except (OSError, pa.ArrowException) as error:
+            raise BatchScanError(f"table `{table}` of {store.uri} cannot be read: {part}: {error}") from error
+
     if not parts:
         return schema.empty_table()
-    try:
-        # The schema given, columns that an older version did not write are null.
-        dataset = ds.dataset([str(part) for part in parts], schema=SCHEMAS[table], format="parquet")
-        return dataset.to_table(columns=schema.names)
-    except (OSError, pa.ArrowException) as error:
-        raise BatchScanError(f"table `{table}` of {root} cannot be read: {error}") from error
+    with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
+        return pa.concat_tables(pool.map(read, parts))
+
+
+def _conform(file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:
+    """Read the columns of a schema; those that an older version did not write are null."""
+    there = [name for name in schema.names if name in file.schema_arrow.names]
+    read = file.read(columns=there)
+    columns = [
+        read[name].cast(schema.field(name).type)
+        if name in there
+        else pa.nulls(file.metadata.num_rows, schema.field(name).type)
+        for name in schema.names
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _frame(arrow: pa.Table) -> pd.DataFrame:

@@ -12,26 +12,27 @@ from batch_scan.errors import BatchScanError, UsageError
 from batch_scan.report.layout import RUN_PART, part_path
 from batch_scan.report.rows import run_from_row
 from batch_scan.report.schema import SCHEMAS, Table
+from batch_scan.report.store import TOP, locate, store_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from batch_scan.model import RunRow
+    from batch_scan.report.store import Place
 
 
-def read_run(root: Path, run_id: str) -> RunRow:
+def read_run(place: Place, run_id: str) -> RunRow:
     """Return a run's row as the value that was written.
 
     Raises UsageError where the report has no such run, BatchScanError where its row cannot be read.
     """
-    path = part_path(root, Table.RUNS, run_id, RUN_PART)
+    store, key = store_of(place), part_path(TOP, Table.RUNS, run_id, RUN_PART)
     try:
-        with pq.ParquetFile(path) as file:
+        with store.open(key) as opened, pq.ParquetFile(opened) as file:
             rows = file.read().to_pylist()
     except FileNotFoundError:
-        raise UsageError(f"{root} has no run {run_id}") from None
+        raise UsageError(f"{store.uri} has no run {run_id}") from None
     except (OSError, pa.ArrowException) as error:
-        raise BatchScanError(f"{path} cannot be read ({type(error).__name__}); restore it from a copy") from error
+        where = locate(store, key)
+        raise BatchScanError(f"{where} cannot be read ({type(error).__name__}); restore it from a copy") from error
     known = dict.fromkeys(SCHEMAS[Table.RUNS].names) | rows[0]
     for name in ("started_at", "finished_at"):
         # Arrow's time zone object needs the system's time zone data, which a slim container has not.

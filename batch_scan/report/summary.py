@@ -72,7 +72,7 @@ class Summary:
 
     run: RunRow
     location: str
-    """Directory of the report."""
+    """Directory of the report, or its URL."""
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Files by verdict and status."""
     totals: RunTotals = field(default_factory=RunTotals)

@@ -2,8 +2,8 @@
 
 A part of `files` is the commit marker. It is published after the parts of the other tables that have its number, so a
 row of `files` that can be read has all its details; details without it are what a killed writer left, and are removed
-when the run is continued. Everything of one flush is written and synced under temporary names before the first of it is
-renamed, so that a full disk leaves nothing half-done.
+when the run is continued. Everything of one flush is staged before the first of it is published, so that a full disk
+leaves nothing half-done.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import pyarrow.parquet as pq
 from batch_scan.errors import BatchScanError, UsageError
 from batch_scan.report.arrow import arrow_table
 from batch_scan.report.layout import RUN_PART, is_run_id, part_numbers, part_path, partition
-from batch_scan.report.publish import Staged, publish_all, stage, sweep
 from batch_scan.report.published import identify_by_row, read_published
 from batch_scan.report.rows import rows_of, run_row
 from batch_scan.report.schema import DETAIL_TABLES, TABLES, Table
+from batch_scan.report.store import TOP, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from batch_scan.model import FileResult, RunRow
     from batch_scan.report.published import Identify, Published
+    from batch_scan.report.store import Place, ReportStore, Staged
 
 _BUFFER_BYTES = 64 << 20
 """About how much may wait in memory: raw answers are large, and a long film has many scores."""
@@ -51,7 +51,7 @@ class ReportWriter:
 
     def __init__(
         self,
-        root: Path,
+        place: Place,
         run: RunRow,
         *,
         rows_per_part: int = 10_000,
@@ -61,7 +61,7 @@ class ReportWriter:
         """Start or continue a run.
 
         Args:
-            root: directory of the report; made where it is not there.
+            place: where the report is kept; a directory is made where it is not there.
             run: the run's row as far as it is known.
             rows_per_part: results after which a part is published.
             max_age_s: seconds that a result waits at most, as long as `add` or `flush_if_due` is called.
@@ -71,15 +71,15 @@ class ReportWriter:
         """
         if not is_run_id(run.run_id):
             raise UsageError(f"not the name of a run: {run.run_id!a}")
-        self._root = root
+        self._store = store_of(place)
         self._run_id = run.run_id
         self._rows_per_part = rows_per_part
         self._max_age_s = max_age_s
         self._clock = clock
         self._empty_buffer()
-        with _writing(root):
+        with _writing(self._store):
             self._clean_up()
-            self._next_part = max(part_numbers(root, Table.FILES, run.run_id), default=-1) + 1
+            self._next_part = max(part_numbers(self._store, Table.FILES, run.run_id), default=-1) + 1
             self._publish_run(run)
             if self._next_part == 0:
                 self._publish_buffer(tuple(TABLES)[1:])
@@ -93,12 +93,17 @@ class ReportWriter:
 
         Raises BatchScanError where a part cannot be read.
         """
-        with _writing(self._root):
-            parts = part_numbers(self._root, Table.FILES, self._run_id)
-        return read_published(list(parts.values()), identify)
+        with _writing(self._store):
+            parts = part_numbers(self._store, Table.FILES, self._run_id)
+        return read_published(self._store, list(parts.values()), identify)
 
     def add(self, result: FileResult) -> None:
         """Take one item's results; publishes a part when a limit is reached. Raises BatchScanError as `flush`."""
+        if self.take(result):
+            self.flush()
+
+    def take(self, result: FileResult) -> bool:
+        """Take one item's results and return `is_due`. Publishes nothing."""
         if not self._buffer[Table.FILES]:
             self._oldest_s = self._clock()
         for table, rows in rows_of(self._run_id, result).items():
@@ -106,13 +111,18 @@ class ReportWriter:
                 values = _IN_ORDER[table](row)
                 self._buffer[table].append(values)
                 self._buffered_bytes += _weight(values)
-        self.flush_if_due()
+        return self.is_due
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a limit of rows, bytes or age is reached, so that what waits is to be published."""
+        waiting = len(self._buffer[Table.FILES])
+        full = waiting >= self._rows_per_part or self._buffered_bytes >= _BUFFER_BYTES
+        return full or (waiting > 0 and self._clock() - self._oldest_s >= self._max_age_s)
 
     def flush_if_due(self) -> None:
         """Publish what waits, where a limit of rows, bytes or age is reached. Raises BatchScanError as `flush`."""
-        waiting = len(self._buffer[Table.FILES])
-        full = waiting >= self._rows_per_part or self._buffered_bytes >= _BUFFER_BYTES
-        if full or (waiting and self._clock() - self._oldest_s >= self._max_age_s):
+        if self.is_due:
             self.flush()
 
     def flush(self) -> None:
@@ -123,36 +133,34 @@ class ReportWriter:
         """
         filled = tuple(table for table in TABLES if self._buffer[table])
         if filled:
-            with _writing(self._root):
+            with _writing(self._store):
                 self._publish_buffer(filled)
 
     def finish(self, run: RunRow) -> None:
         """Publish what waits and replace the run's row. Raises BatchScanError as `flush`."""
         self.flush()
-        with _writing(self._root):
+        with _writing(self._store):
             self._publish_run(run)
 
     def _clean_up(self) -> None:
         for table in TABLES:
-            directory = partition(self._root, table, self._run_id)
-            if directory.is_dir():
-                sweep(directory)
-        committed = part_numbers(self._root, Table.FILES, self._run_id)
+            self._store.sweep(partition(TOP, table, self._run_id))
+        committed = part_numbers(self._store, Table.FILES, self._run_id)
         for table in DETAIL_TABLES:
-            for number, path in part_numbers(self._root, table, self._run_id).items():
+            for number, key in part_numbers(self._store, table, self._run_id).items():
                 if number not in committed:
-                    path.unlink(missing_ok=True)
+                    self._store.delete(key)
 
     def _publish_run(self, run: RunRow) -> None:
-        publish_all([self._stage(Table.RUNS, RUN_PART, [_IN_ORDER[Table.RUNS](run_row(run))])])
+        self._store.publish([self._stage(Table.RUNS, RUN_PART, [_IN_ORDER[Table.RUNS](run_row(run))])])
 
     def _publish_buffer(self, tables: tuple[Table, ...]) -> None:
         staged: dict[Table, Staged] = {}
         try:
             for table in tables:
                 staged[table] = self._stage(table, self._next_part, self._buffer[table])
-            publish_all(file for table, file in staged.items() if table is not Table.FILES)
-            publish_all([staged[Table.FILES]])
+            self._store.publish([file for table, file in staged.items() if table is not Table.FILES])
+            self._store.publish([staged[Table.FILES]])
         finally:
             for file in staged.values():
                 file.discard()
@@ -165,7 +173,7 @@ class ReportWriter:
         def write(file: IO[bytes]) -> None:
             pq.write_table(arrow, file, compression="zstd", row_group_size=_ROW_GROUP_ROWS)
 
-        return stage(part_path(self._root, table, self._run_id, number), write)
+        return self._store.stage(part_path(TOP, table, self._run_id, number), write)
 
     def _empty_buffer(self) -> None:
         self._buffer: dict[Table, list[_Values]] = {table: [] for table in TABLES}
@@ -174,14 +182,14 @@ class ReportWriter:
 
 
 @contextmanager
-def _writing(root: Path) -> Iterator[None]:
-    """Turn what the disk says into one sentence for the operator."""
+def _writing(store: ReportStore) -> Iterator[None]:
+    """Turn what the place says into one sentence for the operator."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         raise BatchScanError(
-            f"the report in {root} cannot be written: {why}; "
+            f"the report in {store.uri} cannot be written: {why}; "
             "what is published stays, and the same command continues once this is mended"
         ) from error
 

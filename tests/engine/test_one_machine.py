@@ -197,10 +197,10 @@ async def test_once_the_time_limit_has_passed_the_rest_is_skipped(tmp_path: Path
     assert outcome.exit in {Exit.TIME_LIMIT, Exit.INCOMPLETE}
 
 
-async def test_a_report_in_a_bucket_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+async def test_a_report_in_a_place_of_a_kind_nobody_writes_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     job = job_over(
-        manifest(tmp_path, 1), {("report", "uri"): "s3://bucket/reports", ("state", "dir"): str(tmp_path / "s")}
+        manifest(tmp_path, 1), {("report", "uri"): "sftp://host/reports", ("state", "dir"): str(tmp_path / "s")}
     )
-    with pytest.raises(UsageError, match="local directory"):
+    with pytest.raises(UsageError, match="sftp:// holds no report; name a directory"):
         await run_scan(job, Watcher(), asyncio.Event())
     assert not (tmp_path / "s").exists()

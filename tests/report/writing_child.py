@@ -1,4 +1,4 @@
-"""A program of its own that writes a report, to be killed: ``writing_child.py ROOT ITEMS ROWS_PER_PART [RENAMES]``.
+"""A program of its own that writes a report, to be killed: ``writing_child.py REPORT ITEMS ROWS_PER_PART [RENAMES]``.
 
 Prints a line for every flush that returned: how many items of the run have their row then. With RENAMES it dies, as by
 SIGKILL, when it is about to rename that many files.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 
+from batch_scan.report.open import open_place
 from batch_scan.report.writer import ReportWriter
 from tests.report import made
 
 
-def main(root: Path, items: int, rows_per_part: int) -> None:
-    writer = ReportWriter(root, made.run(), rows_per_part=items + 1)
+def main(report: str, items: int, rows_per_part: int) -> None:
+    writer = ReportWriter(open_place(report), made.run(), rows_per_part=items + 1)
     done = writer.published()
     durable = len(done)
     sys.stdout.write(f"{durable}\n")
@@ -52,4 +52,4 @@ def die_at_rename(number: int) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 4:
         die_at_rename(int(sys.argv[4]))
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

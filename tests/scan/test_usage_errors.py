@@ -79,7 +79,9 @@ CASES = {
     "a manifest that is no Parquet": Case(
         GOOD.replace('"media"', '"list.parquet"'), ("list.parquet",), {"list.parquet": b"PAR0"}
     ),
-    "a report in a bucket": Case(GOOD + '[report]\nuri = "s3://reports"\n', ("[report] uri", "local directory")),
+    "a report in a place of a kind nobody writes": Case(
+        GOOD + '[report]\nuri = "sftp://host/reports"\n', ("sftp:// holds no report", "s3://")
+    ),
     "a report where a file is": Case(GOOD + '[report]\nuri = "taken"\n', ("taken",), {"taken": b""}),
     "a state directory where a file is": Case(
         GOOD + '[state]\ndir = "taken"\n', ("state directory", "taken"), {"taken": b""}

@@ -1,0 +1,68 @@
+"""A report writer for the event loop: what may take long is done in a thread, one thing at a time.
+
+Publishing to a bucket that throttles takes minutes. The event loop must go on meanwhile, or answers that are paid for
+would time out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch_scan.model import FileResult, RunRow
+    from batch_scan.report.evidence import EvidenceStore
+    from batch_scan.report.writer import ReportWriter
+
+_T = TypeVar("_T")
+
+
+class ReportFeed:
+    """Feeds a writer. What is published never names evidence that is not kept yet."""
+
+    def __init__(self, writer: ReportWriter, evidence: EvidenceStore | None = None) -> None:
+        """Feed `writer`, which nobody else uses from now on; `evidence` is settled before every publishing."""
+        self._writer = writer
+        self._evidence = evidence
+        self._turn = asyncio.Lock()
+
+    async def settled(self) -> None:
+        """Return when nothing is being published; until the next `await` it stays so."""
+        async with self._turn:
+            pass
+
+    def take(self, result: FileResult) -> None:
+        """Take one item's results, at once and as a whole. Called right after `settled`."""
+        self._writer.take(result)
+
+    async def flush_if_due(self) -> None:
+        """Publish what waits, where a limit is reached. Raises BatchScanError."""
+        async with self._turn:
+            if self._writer.is_due:
+                await self._in_thread(self._flush)
+
+    async def finish(self, run: RunRow) -> None:
+        """Publish what waits and replace the run's row. Raises BatchScanError."""
+        async with self._turn:
+            await self._in_thread(lambda: self._finish(run))
+
+    def _flush(self) -> None:
+        if self._evidence is not None:
+            self._evidence.settle()
+        self._writer.flush()
+
+    def _finish(self, run: RunRow) -> None:
+        self._flush()
+        self._writer.finish(run)
+
+    @staticmethod
+    async def _in_thread(work: Callable[[], _T]) -> _T:
+        """Do it to its end also where we are cancelled: a half-done flush must not meet another one."""
+        working = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait([working])
+            raise
