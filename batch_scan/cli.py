@@ -11,6 +11,7 @@ import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from batch_scan import __version__
@@ -46,11 +47,15 @@ _FLAGS = {
 _SIGNAL_EXIT = {signal.SIGINT: int(Exit.INTERRUPTED), signal.SIGTERM: int(Exit.TERMINATED)}
 _told: list[bool] = []
 """Whether this command has written its result line."""
-_COMMANDS = ("plan", "report", "doctor")
+_COMMANDS = ("plan", "report", "doctor", "policy", "review", "sandbox")
 _EPILOG = """commands:
-  batch-scan SOURCE          scan; SOURCE is a manifest (.csv, .jsonl, .parquet), a directory or a job file (.toml)
+  batch-scan SOURCE          scan; SOURCE is a manifest (.csv, .jsonl, .parquet), a directory,
+                             a bucket (s3://, gs://, az://) or a job file (.toml)
   batch-scan plan SOURCE     price a scan, send nothing
   batch-scan report RUN      the summary of a run again; RUN is a report directory, or REPORT/RUN_ID
+  batch-scan policy          push the policy of a job to Stream, or show the one that stands there
+  batch-scan review JOB      what waits for a moderator at Stream; acts on it only where told to
+  batch-scan sandbox         serve the vendors' contracts on this machine, to try a job without paying
   batch-scan doctor          versions, codecs, keys present, endpoints reachable, quota left
 
 exit codes:
@@ -85,7 +90,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(command: str, arguments: argparse.Namespace) -> int:
     try:
-        return int(_RUN[command](arguments))
+        run = _RUN.get(command) or resolve_name(_ELSEWHERE[command].format("run"))
+        return int(run(arguments))
     except (UsageError, LockedError) as error:
         for line in str(error).splitlines():
             _log.error("%s", line)
@@ -153,13 +159,19 @@ def _doctor(arguments: argparse.Namespace) -> int:
     loaded = load_job(
         str(Path.cwd()) if arguments.source is None else arguments.source, arguments.job, _flags(arguments)
     )
-    checks = asyncio.run(examine_place(loaded.job))
+    checks = asyncio.run(examine_place(loaded.job, probe=arguments.probe))
     for check in checks:
         sys.stdout.write(f"{check.mark} {check.what}: {check.found}\n")
     return Exit.CLEAN if all(check.good for check in checks) else Exit.USAGE
 
 
 _RUN = {"scan": _scan, "plan": _plan, "report": _report, "doctor": _doctor}
+_ELSEWHERE = {
+    "policy": "batch_scan.endpoint.stream.command:{}_policy",
+    "review": "batch_scan.endpoint.stream.command:{}_review",
+    "sandbox": "batch_scan.sandbox.command:{}_sandbox",
+}
+"""Commands that have a room of their own: where their ``add_…`` (arguments) and ``run_…`` stand."""
 
 
 # ----------------------------------------------------------------------------------------------------------- arguments
@@ -177,14 +189,24 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"batch-scan {__version__}")
     parser.add_argument("--log-format", choices=list(LogFormat), help="messages on standard error (default: text)")
     if command == "report":
-        parser.add_argument("run", metavar="RUN", help="a report directory (its newest run), or REPORT/RUN_ID")
+        parser.add_argument(
+            "run", metavar="RUN", help="a report (its newest run), or REPORT/RUN_ID"
+        )
         return parser
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help="a manifest, a directory or a job file")
+    if command in _ELSEWHERE:
+        resolve_name(_ELSEWHERE[command].format("add"))(parser)
+        return parser
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="a manifest, a directory, a bucket or a job file")
     parser.add_argument("--job", type=Path, metavar="FILE", help="job file (TOML)")
     parser.add_argument("--endpoint", action="append", metavar="NAME", help="ask this endpoint (repeatable)")
-    parser.add_argument("--state", metavar="DIR", help="directory of the ledger (default: .state in the report)")
-    parser.add_argument("--report", metavar="DIR", help="directory of the report (default: reports)")
+    parser.add_argument(
+        "--state",
+        metavar="DIR",
+        help="directory of the ledger (default: .state in a local report)",
+    )
+    parser.add_argument("--report", metavar="DIR", help="directory or bucket of the report (default: reports)")
     if command == "doctor":
+        parser.add_argument("--probe", action="store_true", help="send one harmless sample of each kind; costs tokens")
         return parser
     parser.add_argument("--interval", type=float, metavar="SECONDS", help="seconds between frames (default: 5)")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="budget of this run, in tokens")

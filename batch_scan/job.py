@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, SerializeAsAny, ValidationInfo, model_validator
 
+from batch_scan.callbacks.table import CallbacksTable
 from batch_scan.digest import fingerprint
 from batch_scan.duration import parse_duration
 from batch_scan.endpoint.config import BudgetTable, ServiceConfig
-from batch_scan.endpoint.registry import ENDPOINTS
+from batch_scan.endpoint.registry import ENDPOINTS, ServiceType
 from batch_scan.media.interface import FrameMode, FrameSpec, MediaLimits
+from batch_scan.state import default_state_dir
+from batch_scan.store import StoreOptions
 from batch_scan.table import JobPath, JobUri, Table
 from batch_scan.transcribe.config import LocalTranscriberConfig, TranscriberConfig
 from batch_scan.transcribe.registry import TRANSCRIBERS
 from batch_scan.vocabulary import Category
 
-_NOT_IN_FINGERPRINT = {"limit", "budget", "token_price", "api_key", "base_url"}
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_KEYS = {"api_key", "api_secret", "access_key", "access_token", "secret_key"}
+_PLACES = {"base_url", "urls", "ingest_url"}
+_FETCHING = {"bucket", "scratch_bytes", "sign_urls", "fetch_timeout_s"}
+_NOT_IN_FINGERPRINT = {"limit", "budget", "token_price"} | _KEYS | _PLACES | _FETCHING
 
 
 class FailOn(StrEnum):
@@ -40,18 +49,48 @@ Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
 """A number of seconds, or words such as ``90s``, ``30m``, ``6h``, ``1h30m``."""
 
 
+class BucketTable(Table):
+    """How a bucket is reached, where the cloud's own environment variables do not say it. Holds no credentials."""
+
+    endpoint: str = Field(default="", description="URL of a store of one's own, such as MinIO; unset = the cloud's")
+    region: str = Field(default="", description="S3: region of the bucket")
+    account: str = Field(default="", description="Azure: name of the storage account")
+    anonymous: bool = Field(default=False, description="ask without credentials, for public buckets")
+    allow_http: bool = Field(default=False, description="without encryption; this machine may always be asked so")
+    virtual_host: bool = Field(default=False, description="S3: the bucket's name stands in the host")
+    request_payer: bool = Field(default=False, description="S3: pay for requests to somebody else's bucket")
+
+    @property
+    def options(self) -> StoreOptions:
+        """What the store is opened with."""
+        return StoreOptions(**self.model_dump())
+
+
 class SourceTable(Table):
     """Where files come from."""
 
-    uri: JobUri = Field(default="", description="a manifest, a directory or a URL")
+    uri: JobUri = Field(default="", description="a manifest, a directory, or a bucket: s3://, gs://, az://")
     include: tuple[str, ...] = Field(
         default=(), description="patterns as in .gitignore; where given, only what matches is scanned"
     )
     exclude: tuple[str, ...] = Field(default=(), description="patterns of what is left out; wins over include")
     root: JobPath | None = Field(default=None, description="rows of a manifest are confined to this directory")
     allow_hosts: tuple[str, ...] = Field(default=(), description="hosts that http(s) rows may name")
-    max_file_bytes: int = Field(default=8 << 30, gt=0, description="larger http(s) files are not fetched")
-    fetch_timeout_s: Seconds = Field(default=600.0, description="longest time one http(s) fetch may take")
+    allow_buckets: tuple[str, ...] = Field(
+        default=(), description="buckets that rows may name, such as s3://archive; unset = any of the own account"
+    )
+    modified_after: AwareDatetime | None = Field(
+        default=None, description="only what was modified since, such as 2026-11-01T00:00:00Z; not for http(s) rows"
+    )
+    max_file_bytes: int = Field(default=8 << 30, gt=0, description="larger files are not fetched")
+    fetch_timeout_s: Seconds = Field(default=600.0, description="longest time one fetch may take")
+    scratch_bytes: int = Field(
+        default=0, ge=0, description="most bytes of fetched files at any time; 0 = half of what is free"
+    )
+    sign_urls: Seconds = Field(
+        default=0.0, description="how long signed URLs are good, for endpoints that pull; 0 = none are made"
+    )
+    bucket: BucketTable = BucketTable()
 
 
 class ExtractTable(Table):
@@ -134,14 +173,26 @@ class PolicyTable(Table):
 class ReportTable(Table):
     """Where the report goes and what it holds."""
 
-    uri: JobUri = Field(default="reports", validate_default=True, description="directory of the report")
+    uri: JobUri = Field(
+        default="reports",
+        validate_default=True,
+        description="directory of the report, or a bucket: s3://, gs://, az://",
+    )
+    bucket: BucketTable = BucketTable()
     evidence: bool = Field(default=True, description="keep thumbnails and short clips of findings")
+    lease: bool = Field(
+        default=True, description="in a bucket: refuse a second run on the same report; takes conditional writes"
+    )
 
 
 class StateTable(Table):
     """Where answers are remembered between runs."""
 
-    dir: JobPath | None = Field(default=None, description="directory of the ledger; default: .state in the report")
+    dir: JobPath | None = Field(
+        default=None,
+        description="directory of the ledger, on a local disk; default: .state in the report, or for a bucket "
+        "$XDG_STATE_HOME/batch-scan/DIGEST",
+    )
     wait: Seconds = Field(default=0.0, description="how long to wait for another run that uses it")
 
 
@@ -169,9 +220,8 @@ class TranscribeTable(Table):
             return data
         plain = {"engine": data.get("engine", "local")}
         own = {name: value for name, value in data.items() if name != "engine"}
-        known = {name: entry.config_model for name, entry in TRANSCRIBERS.items()}
         own.setdefault(str(plain["engine"]), {})
-        return plain | {"services": _service_tables(own, known, "transcriber", info)}
+        return plain | {"services": _service_tables(own, TRANSCRIBERS, "transcriber", info)}
 
     @property
     def config(self) -> TranscriberConfig:
@@ -187,6 +237,7 @@ class Job(Table):
     extract: ExtractTable = ExtractTable()
     limits: LimitsTable = LimitsTable()
     endpoints: dict[str, SerializeAsAny[ServiceConfig]] = Field(default_factory=dict)
+    callbacks: CallbacksTable | None = Field(default=None, description="only where an endpoint calls back")
     transcribe: TranscribeTable = Field(default_factory=lambda: TranscribeTable.model_validate({}))
     policy: PolicyTable = PolicyTable()
     budget: BudgetTable = BudgetTable()
@@ -199,13 +250,12 @@ class Job(Table):
     def _endpoint_tables(cls, data: Any, info: ValidationInfo) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("endpoints"), dict):
             return data
-        known = {name: entry.config_model for name, entry in ENDPOINTS.items()}
-        return data | {"endpoints": _service_tables(data["endpoints"], known, "endpoint", info)}
+        return data | {"endpoints": _service_tables(data["endpoints"], ENDPOINTS, "endpoint", info)}
 
     @property
     def state_dir(self) -> Path:
         """Directory of the ledger."""
-        return self.state.dir or Path(self.report.uri) / ".state"
+        return self.state.dir or default_state_dir(self.report.uri)
 
     @property
     def fingerprint(self) -> str:
@@ -218,13 +268,14 @@ class Job(Table):
 
 
 def _service_tables(
-    tables: dict[str, Any], known: dict[str, type[Any]], kind: str, info: ValidationInfo
+    tables: dict[str, Any], known: Mapping[str, ServiceType[Any]], kind: str, info: ValidationInfo
 ) -> dict[str, ServiceConfig]:
     unknown = [name for name in tables if name not in known]
     if unknown:
         raise ValueError(f"unknown {kind} {unknown[0]!r}; known are: {', '.join(sorted(known))}")
+    models = {name: known[name].config_model for name in tables}
     return {
-        name: table if isinstance(table, ServiceConfig) else known[name].model_validate(table, context=info.context)
+        name: table if isinstance(table, ServiceConfig) else models[name].model_validate(table, context=info.context)
         for name, table in tables.items()
     }
 

@@ -6,7 +6,8 @@ import argparse
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
@@ -69,18 +70,21 @@ def _place(place: tuple[str, ...]) -> str:
 
 def _table(name: str, model: type[Table], skip: set[str] = frozenset()) -> Iterator[str]:  # type: ignore[assignment]
     own = {key: field for key, field in model.model_fields.items() if key not in skip}
-    plain = {key: field for key, field in own.items() if not _is_table(field)}
+    plain = {key: field for key, field in own.items() if _table_of(field) is None}
     summary = (model.__doc__ or "").partition("\n")[0]
     rows = "".join(_row(key, field) for key, field in plain.items())
     yield f"## {f'[{name}]' if name else 'Top level'}\n\n{summary}\n\n| key | default | |\n|---|---|---|\n{rows}"
     for key, field in own.items():
-        if _is_table(field):
-            yield from _table(f"{name}.{key}".lstrip("."), field.annotation)  # type: ignore[arg-type]
+        inner = _table_of(field)
+        if inner is not None:
+            yield from _table(f"{name}.{key}".lstrip("."), inner)
 
 
-def _is_table(field: FieldInfo) -> bool:
-    kind = field.annotation
-    return isinstance(kind, type) and issubclass(kind, Table) and not issubclass(kind, SecretRef)
+def _table_of(field: FieldInfo) -> type[Table] | None:
+    """Return the table under a key, one that may be left out too; None where the key holds a plain value."""
+    union = get_args(field.annotation) if get_origin(field.annotation) is UnionType else ()
+    kinds = [kind for kind in (field.annotation, *union) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, Table) and not issubclass(kind, SecretRef)), None)
 
 
 def _row(key: str, field: FieldInfo) -> str:

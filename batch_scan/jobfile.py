@@ -23,6 +23,8 @@ from batch_scan.transcribe.registry import TRANSCRIBERS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from batch_scan.endpoint.registry import ServiceType
+
 ENVIRONMENT = {
     "BATCH_SCAN_ENDPOINT": ("endpoints",),
     "BATCH_SCAN_INTERVAL": ("extract", "frame_interval"),
@@ -149,20 +151,18 @@ def _validate(data: dict[str, Any], where: str, base: Path) -> Job:
     data.setdefault("report", {})  # its default is a path too, and starts where every other one does
     tables = data.get("endpoints")
     if isinstance(tables, dict):
-        known = {name: entry.config_model for name, entry in ENDPOINTS.items()}
-        data["endpoints"] = _service_tables(tables, known, "endpoints", where, context)
+        data["endpoints"] = _service_tables(tables, ENDPOINTS, "endpoints", where, context)
     tables = data.get("transcribe")
     if isinstance(tables, dict):
         engine = {"engine": tables["engine"]} if "engine" in tables else {}
         own = {name: table for name, table in tables.items() if name != "engine"}
-        models = {name: entry.config_model for name, entry in TRANSCRIBERS.items()}
-        data["transcribe"] = engine | _service_tables(own, models, "transcribe", where, context)
+        data["transcribe"] = engine | _service_tables(own, TRANSCRIBERS, "transcribe", where, context)
     job: Job = _validated(Job, data, where, (), context)
     return job
 
 
 def _service_tables(
-    tables: dict[str, Any], known: Mapping[str, type[Any]], parent: str, where: str, context: dict[str, Any]
+    tables: dict[str, Any], known: Mapping[str, ServiceType[Any]], parent: str, where: str, context: dict[str, Any]
 ) -> dict[str, Any]:
     done = {}
     for name, table in tables.items():
@@ -170,7 +170,7 @@ def _service_tables(
             raise UsageError(
                 f"{where}: [{parent}.{name}] is not known{_nearest(name, known)}; there are: {', '.join(known)}"
             )
-        done[name] = _validated(known[name], table, where, (parent, name), context)
+        done[name] = _validated(known[name].config_model, table, where, (parent, name), context)
     return done
 
 

@@ -38,7 +38,7 @@ _NEEDED: Final = (
 _HIGHEST_PORT: Final = 65_535
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_sandbox(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("source", metavar="SOURCE", nargs="?", help="what the job file is to scan (not a job file)")
     parser.add_argument(
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_sandbox(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM, and return 0. Raises UsageError."""
     _demand_packages()
     from batch_scan.sandbox.serve import serve  # noqa: PLC0415 - needs the [sandbox] extra

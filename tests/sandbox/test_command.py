@@ -14,28 +14,18 @@ from pathlib import Path
 import pytest
 
 from batch_scan.errors import UsageError
-from batch_scan.sandbox.command import add_arguments, run
-from tests.scan.harness import ROOT, Place
+from batch_scan.sandbox.command import add_sandbox, run_sandbox
+from batch_scan.totals import Exit
+from tests.scan.harness import COMMAND, ROOT, Place
 
 _MEDIA = ROOT / "sample_media"
-_PROGRAM = """
-import argparse, sys
-from batch_scan.errors import UsageError
-from batch_scan.sandbox.command import add_arguments, run
-parser = argparse.ArgumentParser()
-add_arguments(parser)
-try:
-    sys.exit(run(parser.parse_args()))
-except UsageError as error:
-    sys.exit(f"usage: {error}")
-"""
-_SANDBOX = (sys.executable, "-c", _PROGRAM)
+_SANDBOX = (*COMMAND, "sandbox")
 
 
 def _run(*arguments: str) -> int:
     parser = argparse.ArgumentParser(exit_on_error=False)
-    add_arguments(parser)
-    return run(parser.parse_args(arguments))
+    add_sandbox(parser)
+    return run_sandbox(parser.parse_args(arguments))
 
 
 def test_a_job_is_tried_against_real_judgement_and_what_it_cost_is_told(tmp_path: Path) -> None:
@@ -109,12 +99,13 @@ def test_a_missing_extra_is_an_error_of_use_that_says_how_to_install_it(
             if entry.name not in missing and not (tmp_path / entry.name).exists():
                 (tmp_path / entry.name).symlink_to(entry)
     done = subprocess.run(
-        [sys.executable, "-S", "-c", _PROGRAM],
+        [sys.executable, "-S", *_SANDBOX[1:]],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert done.returncode == 1
-    assert done.stderr == f"usage: the sandbox lacks {', '.join(missing)}; pip install 'batch-scan[sandbox]'\n"
+    assert done.returncode == Exit.USAGE
+    mend = "pip install 'batch-scan[sandbox]'"
+    assert done.stderr == f"batch-scan: error: the sandbox lacks {', '.join(missing)}; {mend}\n"
