@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batch_scan.examine import Examined
-    from batch_scan.model import Finding, Refused, RequestRecord, Stat
+    from batch_scan.model import Finding, Refused, RequestRecord, Score, Stat
 
 _NANOSECONDS = 1_000_000_000
 _ROW: TypeAdapter[FileRow] = TypeAdapter(FileRow)
@@ -68,7 +68,7 @@ def examined_result(
     """Return the row of an item that was opened, with everything that belongs to it."""
     conclusion = conclude(findings, examined.shortfalls, examined.answered, examined.planned)
     gap = conclusion.shortfall
-    worst = max(examined.scores, key=lambda score: (score.unclean, score.score), default=None)
+    worst = max(examined.scores, key=_how_bad, default=None)
     row = replace(
         _base(opened, conclusion.verdict, conclusion.status, now),
         reason=gap.reason if gap is not None else None,
@@ -153,3 +153,8 @@ def _cost(records: Sequence[RequestRecord]) -> float | None:
         return None
     known = [record.cost for record in records if record.cost is not None]
     return sum(known) if known else None
+
+
+def _how_bad(score: Score) -> tuple[bool, float, str]:
+    """Order scores; equal ones by name, so that a row does not depend on which answer came first."""
+    return score.unclean, score.score, score.category

@@ -96,6 +96,12 @@ def test_what_the_vendor_calls_unclean_comes_before_a_higher_number() -> None:
     assert result_of(examined(scores=(BAD, unclean))).row.top_category is Category.SPAM
 
 
+def test_of_equal_scores_the_same_is_on_top_whichever_answer_came_first() -> None:
+    equal = (replace(BAD, category=Category.SPAM), replace(BAD, category=Category.HATE))
+    tops = {result_of(examined(scores=scores)).row.top_category for scores in (equal, equal[::-1])}
+    assert tops == {Category.SPAM}
+
+
 def test_what_belongs_to_a_file_comes_in_order_of_time() -> None:
     late, early = (replace(record(), start_s=start_s) for start_s in (9.0, 2.0))
     result = result_of(examined(late, early, scores=(BAD, FINE)), Finding(BAD, Action.REMOVE))

@@ -51,10 +51,7 @@ MEANINGS: Mapping[str, Meaning] = {
     Reason.DECODER_LIMIT: Meaning("the decoder needed more than it may use", _LIMITS),
     Reason.FRAME_CAP: Meaning("more frames than extract.max_frames", "raise max_frames or frame_interval"),
     Reason.NO_SAMPLES: Meaning("nothing in it that an endpoint takes", "add an endpoint that takes what the file has"),
-    Reason.TRACK_NOT_PLAYED: Meaning(
-        "a track that nobody got: only one is played to an endpoint that takes streams",
-        "add an endpoint that takes frames or sound",
-    ),
+    Reason.TRACK_NOT_PLAYED: Meaning("a track that no endpoint got", "add an endpoint that takes frames or sound"),
     Reason.REQUEST_FAILED: Meaning("a request stayed without an answer", _ASK_AGAIN),
     Reason.SAMPLE_REFUSED: Meaning("the endpoint will not judge a sample", "see `error` in the table `requests`"),
     Reason.SAMPLE_TOO_LARGE: Meaning("a sample is larger than the endpoint takes", "lower extract.frame_size"),

@@ -200,12 +200,10 @@ def _handler(line: Line, upstream: str) -> type[BaseHTTPRequestHandler]:
 
 
 def _pass_on(upstream: str, request: BaseHTTPRequestHandler, body: bytes) -> _Answer:
-    connection = http.client.HTTPConnection(upstream, timeout=60)
-    connection.request(request.command, request.path, body, dict(request.headers))
-    answer = connection.getresponse()
-    passed = answer.status, answer.getheaders(), answer.read()
-    connection.close()
-    return passed
+    with contextlib.closing(http.client.HTTPConnection(upstream, timeout=60)) as connection:
+        connection.request(request.command, request.path, body, dict(request.headers))
+        answer = connection.getresponse()
+        return answer.status, answer.getheaders(), answer.read()
 
 
 class _Passing(BaseHTTPRequestHandler):

@@ -65,7 +65,7 @@ CASES = {
     ),
     "no source": Case('[endpoints.safecomms]\nbase_url = "{url}"\n', ("nothing to scan", "[source] uri")),
     "a source that is not there": Case(GOOD.replace('"media"', '"gone"'), ("gone",), commands=PLAN_TOO),
-    "a bucket": Case(GOOD.replace('"media"', '"s3://archive/x"'), ("s3://archive/x",)),
+    "a bucket": Case(GOOD.replace('"media"', '"s3://archive/x"'), ("s3://archive",)),
     "a source of a kind nobody reads": Case(
         GOOD.replace('"media"', '"list.xlsx"'), ("list.xlsx", ".csv"), {"list.xlsx": b"PK"}
     ),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
-KILLS = 8
+KILLS = 5
 MOST_IN_FLIGHT = {"safecomms": 8, "stream": 8, "visionular": 2, "deepcleer": 8, "transcribe.deepgram": 16}
 MOST_TOKENS = {"safecomms": 60, "stream": 21, "visionular": 5, "deepcleer": 12, "transcribe.deepgram": 5}
 """Of one request."""
@@ -82,8 +82,8 @@ def killed_after(running: Running, seconds: float) -> bool:
 
 
 def report_of(place: Place, ended: Ended) -> dict[str, Any]:
-    """Return what two runs must agree on; seconds that were measured while playing live are left out."""
-    files = ("verdict", "status", "reason", "top_category", "findings")
+    """Return what two runs must agree on; what was found while playing live is left out, for it differs by a picture."""
+    files = ("verdict", "status", "reason")
     findings = [row for row in place.rows("findings", ended.run_id) if row["medium"] != "stream"]
     return {
         "files": sorted((row["uri"], *(row[name] for name in files)) for row in place.rows("files", ended.run_id)),
