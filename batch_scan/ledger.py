@@ -349,10 +349,12 @@ class Ledger:
             )
         )
 
-    def left_open(self, service: str) -> list[OpenHandle]:
-        """Return what was opened at a vendor and not closed, oldest first."""
+    def left_open(self, service: str | None = None) -> list[OpenHandle]:
+        """Return what was opened at a vendor, or at any, and not closed, oldest first."""
         rows = self._query(
-            "SELECT service, kind, handle, opened_at FROM open_handles WHERE service = ? ORDER BY opened_at", (service,)
+            "SELECT service, kind, handle, opened_at FROM open_handles WHERE service = coalesce(?, service) "
+            "ORDER BY opened_at",
+            (service,),
         )
         return [OpenHandle(name, kind, handle, datetime.fromisoformat(at)) for name, kind, handle, at in rows]
 

@@ -285,6 +285,7 @@ async def test_what_was_left_open_at_a_vendor_is_known_after_a_crash(state: Path
         assert [(left.kind, left.handle) for left in second.left_open("visionular")] == [("task", "t-1")]
         assert second.left_open("visionular")[0].opened_at.tzinfo is not None
         assert second.left_open("deepcleer") == []
+        assert {left.service for left in second.left_open()} == {"stream", "visionular"}
 
 
 # ---------------------------------------------------------------------------------------------- one at a time

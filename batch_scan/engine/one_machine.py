@@ -21,7 +21,7 @@ from batch_scan.delivery import Gate, Meters
 from batch_scan.duration import format_duration
 from batch_scan.engine.arrears import unreported
 from batch_scan.engine.outcome import RunOutcome, RunProgress, doubts_of, outcome_of, reconcile
-from batch_scan.engine.premises import callbacks_of, settle_in
+from batch_scan.engine.premises import callbacks_of, open_elsewhere, settle_in
 from batch_scan.engine.services import Services, build_services, check_secrets, make_askers, open_askers
 from batch_scan.errors import EndpointError
 from batch_scan.evidence import Evidence
@@ -163,6 +163,8 @@ async def _run_with_ledger(  # noqa: PLR0917
     quotas: dict[str, Quota] = {}
     async with contextlib.AsyncExitStack() as stack:
         lost_lease = await stack.enter_async_context(_lease(job, place, run.run_id, stop))
+        for remark in open_elsewhere(services, ledger):
+            _log.warning("%s", remark)
         settle_in(services, meters, await stack.enter_async_context(callbacks_of(job, ledger, run.run_id)))
         for service in services.by_name.values():
             stack.push_async_callback(service.close)

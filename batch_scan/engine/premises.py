@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from batch_scan.callbacks.receiver import open_receiver
@@ -47,6 +48,16 @@ async def callbacks_of(job: Job, ledger: Ledger, run_id: RunId) -> AsyncIterator
         return
     async with open_receiver(job.callbacks, ledger, run_id) as receiver:
         yield receiver
+
+
+def open_elsewhere(services: Services, ledger: Ledger) -> list[str]:
+    """Return, for vendors that this job does not ask, what an earlier run may have left open there."""
+    left = Counter(one.service for one in ledger.left_open() if one.service not in services.by_name)
+    return [
+        f"{name}: what an earlier run opened may still be open there ({count}); "
+        f"any job with [endpoints.{name}] and this state directory closes them"
+        for name, count in sorted(left.items())
+    ]
 
 
 def settle_in(services: Services, meters: Meters, callbacks: Callbacks | None) -> None:
