@@ -75,8 +75,9 @@ class Examination:
     ) -> Examined:
         """Have everything examined; None where pictures or sound are not wanted. Raises nothing of the file's."""
         async with asyncio.TaskGroup() as group:
-            for asker, sample in whole:
+            for asker in self._takers.streams:
                 self._note_unplayed(asker)
+            for asker, sample in whole:
                 await self._start(group, asker, [sample])
             if frames is not None:
                 group.create_task(self._take_frames(frames, group))

@@ -32,7 +32,7 @@ from batch_scan.result import (
     unexamined_result,
 )
 from batch_scan.room import Room
-from batch_scan.takers import Route, Takers, route
+from batch_scan.takers import Route, Takers, not_taken, route
 from batch_scan.untrusted import clean_text
 from batch_scan.verdict import find
 from batch_scan.vocabulary import Reason
@@ -296,6 +296,7 @@ class Scan:
         else:
             assert held is not None  # noqa: S101 - one of the two is given
             examined = await self._examine_live(opened, media, examination, held)
+        examined.shortfalls += not_taken(way, scope.job.extract, media)
         findings = find(examined.scores, scope.job.policy)
         findings = await exhibits.attach(findings, scope.reader, held.path if held is not None else None)
         result = examined_result(opened, examined, findings, self._endpoints, _now())

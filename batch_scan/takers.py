@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batch_scan.extraction import settings_fingerprint
+from batch_scan.model import Shortfall
+from batch_scan.vocabulary import Reason
 from batch_scan.whole import stream_sample
 
 if TYPE_CHECKING:
@@ -70,6 +72,11 @@ class Takers:
             streams=streams,
         )
 
+    @property
+    def plays(self) -> bool:
+        """Whether someone is shown the pictures of files whole."""
+        return any(stream_needs(asker).pictures for asker in self.streams)
+
     def whole(
         self, media: MediaInfo, content_sha256: str, path: Path | None = None, url: str = ""
     ) -> Iterator[tuple[Asker, Sample]]:
@@ -97,7 +104,8 @@ class Route:
 
     takers: Takers
     frames: FrameSpec | None
-    """None where nobody wants pictures."""
+    """None where nobody wants pictures. Set also where they are only played to someone: whoever plays a file is not
+    told what in it is damaged, so it is gone through here as well."""
     sound: tuple[AudioSpec, ...]
     settings: str
     """Names everything that decides what is taken out."""
@@ -106,8 +114,26 @@ class Route:
 def route(takers: Takers, job: Job, *, has_url: bool) -> Route:
     """Return what becomes of items that lie, or do not lie, under a URL."""
     own = takers.narrowed(job.extract, has_url=has_url)
-    frames = job.extract.frames if own.frames else None
+    frames = job.extract.frames if own.frames or own.plays else None
+    if frames is not None and not own.frames:
+        frames = replace(frames, max_frames=0)  # a player shows all of them
     return Route(own, frames, own.specs, settings_fingerprint(frames, own.specs, job.limits.media))
+
+
+def not_taken(way: Route, extract: ExtractTable, media: MediaInfo) -> list[Shortfall]:
+    """Return what of a file is wanted by the job and taken by nobody: it was not looked at, so its row says so."""
+    gaps = []
+    if media.video and extract.video and way.frames is None:
+        gaps.append(_not_taken("pictures", "video"))
+    heard = bool(way.takers.listeners) or any(stream_needs(asker).sound for asker in way.takers.streams)
+    if media.audio and extract.audio and not heard:
+        gaps.append(_not_taken("sound", "audio"))
+    return gaps
+
+
+def _not_taken(what: str, key: str) -> Shortfall:
+    detail = f"no endpoint of this job takes its {what}: add one that does, or set [extract] {key} = false"
+    return Shortfall(Reason.NOT_TAKEN, detail)
 
 
 def stream_needs(asker: Asker) -> StreamNeeds:

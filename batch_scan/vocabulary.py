@@ -91,6 +91,7 @@ class Reason(StrEnum):
     DECODER_LIMIT = "decoder_limit"
     FRAME_CAP = "frame_cap"
     NO_SAMPLES = "no_samples"
+    NOT_TAKEN = "not_taken"
     TRACK_NOT_PLAYED = "track_not_played"
     # The endpoints.
     REQUEST_FAILED = "request_failed"

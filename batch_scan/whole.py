@@ -41,8 +41,10 @@ def stream_sample(
 
 
 def unplayed_tracks(needs: StreamNeeds, media: MediaInfo) -> Shortfall | None:
-    """Return the shortfall of a file with more tracks than a player shows: it plays one picture and one sound."""
+    """Return the shortfall of a file with more than a player shows: one picture track, cover art not, and one sound."""
     tracks = len(media.video) if needs.pictures else len(media.audio)
+    if tracks and _track(needs, media) is None:
+        return Shortfall(Reason.TRACK_NOT_PLAYED, "its cover art is not played to the endpoint")
     if tracks <= 1:
         return None
     kind = "picture" if needs.pictures else "sound"

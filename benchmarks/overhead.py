@@ -26,6 +26,8 @@ uri = "{manifest}"
 root = "{root}"
 [endpoints.local]
 samples = ["frame"]
+[extract]
+audio = false
 [report]
 uri = "{report}"
 evidence = false

@@ -384,6 +384,14 @@ async def test_a_second_track_that_is_not_played_is_told_unless_someone_gets_its
         assert [gap.reason for gap in done.shortfalls] == reasons
 
 
+async def test_cover_art_that_nobody_gets_is_told_beside_a_sound_that_was_judged(tmp_path: Path) -> None:
+    cover = replace(PICTURE, is_cover=True)
+    async with players_of(tmp_path, player()) as takers:
+        examination = Examination(replace(MEDIA, video=(cover,)), takers, Room(1 << 20), Shelf().keep)
+        done = await examination.run(None, None, [])
+    assert [gap.reason for gap in done.shortfalls] == [Reason.TRACK_NOT_PLAYED]
+
+
 async def test_a_file_is_known_only_once_it_was_played(tmp_path: Path) -> None:
     async with players_of(tmp_path, player()) as takers:
         assert not takers.known(ExtractionRecord(MEDIA), CONTENT)

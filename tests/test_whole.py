@@ -25,7 +25,9 @@ def test_a_film_is_one_sample_as_long_as_its_pictures() -> None:
 
 
 def test_a_sound_under_a_url_is_one_sample() -> None:
-    sample = stream_sample(HEARD, MediaInfo("mp3", 12.0, (replace(SPEECH, duration_s=None),)), "d" * 64, None, "https://host/a.mp3")
+    sample = stream_sample(
+        HEARD, MediaInfo("mp3", 12.0, (replace(SPEECH, duration_s=None),)), "d" * 64, None, "https://host/a.mp3"
+    )
     assert sample is not None
     assert (sample.mime, sample.track, sample.end_s, sample.url) == (SOUND, 2, 12.0, "https://host/a.mp3")
 
@@ -54,3 +56,10 @@ def test_tracks_beside_the_one_that_is_played_are_told() -> None:
         assert gap is not None
         assert (gap.reason, f"2 {kind} tracks" in gap.detail) == (Reason.TRACK_NOT_PLAYED, True)
     assert unplayed_tracks(SEEN, MediaInfo("mov", 10.0, (SPEECH, SPEECH), (FILM,))) is None
+
+
+def test_cover_art_of_a_sound_is_told_where_pictures_are_played() -> None:
+    gap = unplayed_tracks(SEEN, MediaInfo("mp3", 10.0, (SPEECH,), (COVER,)))
+    assert gap is not None
+    assert (gap.reason, "cover art" in gap.detail) == (Reason.TRACK_NOT_PLAYED, True)
+    assert unplayed_tracks(SEEN, MediaInfo("mp3", 10.0, (SPEECH,))) is None

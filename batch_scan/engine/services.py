@@ -19,7 +19,7 @@ from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from batch_scan.delivery import Gate, Meters
     from batch_scan.endpoint.config import ServiceConfig
@@ -77,9 +77,21 @@ def build_services(job: Job) -> Services:
     )
     for endpoint in endpoints:
         _check_useful(endpoint, job)
+    _warn_of_gaps(endpoints, job)
     words = job.extract.audio and any(endpoint.needs.utterance is not None for endpoint in endpoints)
     name = job.transcribe.engine
     return Services(endpoints, build_transcriber(name, job.transcribe.config) if words else None)
+
+
+def _warn_of_gaps(endpoints: Sequence[Endpoint], job: Job) -> None:
+    """Say before anything is spent that no file with both pictures and sound can be complete."""
+    streams = [endpoint.needs.stream or StreamNeeds() for endpoint in endpoints]
+    sees = any(endpoint.needs.frame for endpoint in endpoints) or any(stream.pictures for stream in streams)
+    hears = any(endpoint.needs.audio or endpoint.needs.utterance for endpoint in endpoints)
+    if job.extract.video and not sees:
+        _log.warning("no endpoint takes pictures: files with any are incomplete, unless [extract] video = false")
+    if job.extract.audio and not hears and not any(stream.sound for stream in streams):
+        _log.warning("no endpoint takes sound: files with any are incomplete, unless [extract] audio = false")
 
 
 def check_secrets(services: Services) -> None:

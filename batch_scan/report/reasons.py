@@ -51,6 +51,9 @@ MEANINGS: Mapping[str, Meaning] = {
     Reason.DECODER_LIMIT: Meaning("the decoder needed more than it may use", _LIMITS),
     Reason.FRAME_CAP: Meaning("more frames than extract.max_frames", "raise max_frames or frame_interval"),
     Reason.NO_SAMPLES: Meaning("nothing in it that an endpoint takes", "add an endpoint that takes what the file has"),
+    Reason.NOT_TAKEN: Meaning(
+        "pictures or sound that no endpoint takes", "add an endpoint, or set [extract] video or audio = false"
+    ),
     Reason.TRACK_NOT_PLAYED: Meaning("a track that no endpoint got", "add an endpoint that takes frames or sound"),
     Reason.REQUEST_FAILED: Meaning("a request stayed without an answer", _ASK_AGAIN),
     Reason.SAMPLE_REFUSED: Meaning("the endpoint will not judge a sample", "see `error` in the table `requests`"),

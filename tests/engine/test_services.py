@@ -100,3 +100,21 @@ async def test_a_form_of_sound_that_two_want_is_made_once(tmp_path: Path) -> Non
         takers = services.takers(askers_of(ledger, services))
     assert takers.specs == (spec,)
     assert [asker.name for asker in takers.listeners] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("table", "warned"),
+    [
+        ('[endpoints.local]\nsamples = ["frame"]\n', ["no endpoint takes sound"]),
+        ('[endpoints.safecomms]\nsamples = ["audio"]\n', ["no endpoint takes pictures"]),
+        ('[endpoints.safecomms]\nsamples = ["audio"]\n[extract]\nvideo = false\n', []),
+        ("[endpoints.local]\n", []),
+    ],
+)
+def test_what_nobody_takes_is_told_before_anything_is_spent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, table: str, warned: list[str]
+) -> None:
+    (tmp_path / "job.toml").write_text(f'[source]\nuri = "."\n{table}')
+    build_services(load_job(str(tmp_path / "job.toml")).job)
+    told = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert told == warned
