@@ -20,6 +20,7 @@ from batch_scan.endpoint.answer_json import dump_json
 from batch_scan.errors import BatchScanError, EndpointError
 from batch_scan.harmless import harmless_samples
 from batch_scan.model import Request, RequestId, Score
+from batch_scan.transcribe.interface import Transcriber
 from batch_scan.untrusted import clean_text
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from batch_scan.endpoint.interface import Endpoint
     from batch_scan.job import Job
     from batch_scan.model import Answer, Utterance
-    from batch_scan.transcribe.interface import Transcriber
 
     Asked = Endpoint | Transcriber
 
@@ -172,13 +172,17 @@ def _readings(service: Asked, trial: Trial, answer: Answer) -> Check:
     what = f"{trial.what} read"
     try:
         readings: Sequence[Score | Utterance] = service.read(trial.request, answer)
+        gap = service.shortfall(trial.request, answer)
     except EndpointError as error:
         return Check(what, f"cannot be read: {clean_text(error.detail)}", good=False)
     except Exception as error:  # noqa: BLE001 - as above
         return Check(what, f"{type(error).__name__}: {clean_text(str(error))}", good=False)
+    if gap is not None:
+        return Check(what, f"not wholly judged: {gap.detail}", good=False)
     shown = "; ".join(_reading_text(reading) for reading in readings[:_SHOWN_READINGS])
     more = f"; and {len(readings) - _SHOWN_READINGS} more" if len(readings) > _SHOWN_READINGS else ""
-    return Check(what, clean_text(shown + more, _SHOWN_CHARS) or "nothing, which is clean")
+    nothing = "nothing was said" if isinstance(service, Transcriber) else "nothing, which is clean"
+    return Check(what, clean_text(shown + more, _SHOWN_CHARS) or nothing)
 
 
 def _reading_text(reading: Score | Utterance) -> str:
@@ -224,6 +228,6 @@ def _without_or_other(answer: Answer, fields: Mapping[str, Any], name: str) -> I
 def _outcome(service: Asked, request: Request, answer: Answer) -> object:
     """What the adapter makes of an answer, as something that can be compared."""
     try:
-        return service.read(request, answer)
+        return service.read(request, answer), service.shortfall(request, answer)
     except Exception as error:  # noqa: BLE001 - a refusal is an outcome too
         return type(error), str(error)

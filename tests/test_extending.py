@@ -38,6 +38,7 @@ class SpeechServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[tuple[str, str, bytes]] = []
+        self.says: Any = SAID
 
     @property
     def url(self) -> str:
@@ -50,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.asked.append((self.path, self.headers.get("authorization", ""), body))
-        told = json.dumps(SAID).encode()
+        told = json.dumps(self.server.says).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(told)))
         self.end_headers()
@@ -126,6 +127,16 @@ def test_the_pages_answers_are_paid_once(place: Place, speech: SpeechServer) -> 
     assert (first.code, again.code) == (1, 1), again.stderr
     assert len(speech.asked) == 1
     assert again.said["tokens_charged"] == 0
+
+
+@pytest.mark.parametrize("says", [{}, None, "", {"error": "later"}, [{}]])
+def test_what_is_no_transcript_is_not_silence_to_the_pages_transcriber(
+    place: Place, speech: SpeechServer, says: Any
+) -> None:
+    speech.says = says
+    ended = place.run()
+    (file,) = place.rows("files", ended.run_id)
+    assert (file["verdict"], file["reason"]) == ("unknown", "unrecognised_answer")
 
 
 def test_a_table_of_the_pages_package_is_checked_like_any_other(place: Place) -> None:

@@ -14,11 +14,11 @@ from batch_scan.endpoint.interface import BatchLimits, Needs, StreamNeeds
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.job import Job
 from batch_scan.media.interface import AudioSpec
-from batch_scan.model import Answer, Request, Score
+from batch_scan.model import Answer, Request, Score, Shortfall
 from batch_scan.probe import fields_read, plan_probe, run_trials
 from batch_scan.sandbox.safecomms.server import DEFAULT_KEY
 from batch_scan.totals import Exit
-from batch_scan.vocabulary import Category, Medium
+from batch_scan.vocabulary import Category, Medium, Reason
 from tests.asking_kit import BREAKS_ADAPTER, UNREADABLE, ToyEndpoint, ToyTranscriber
 
 if TYPE_CHECKING:
@@ -86,6 +86,24 @@ async def test_an_answer_that_is_no_object_has_no_fields(tmp_path: Path) -> None
 async def test_a_transcriber_is_probed_too(tmp_path: Path) -> None:
     checks = await probed(ToyTranscriber('["well", "then"]'), tmp_path)
     assert checks["toy audio read"].found == '0.0 to 1.0 s: "well"; 1.0 to 2.0 s: "then"'
+
+
+async def test_what_was_not_judged_is_a_problem_and_never_clean(tmp_path: Path) -> None:
+    class Half(ObjectEndpoint):
+        def read(self, request: Request, answer: Answer) -> list[Score]:
+            return []
+
+        def shortfall(self, request: Request, answer: Answer) -> Shortfall | None:
+            return Shortfall(Reason.UNRECOGNISED_ANSWER, "half of it") if "new" in json.loads(answer.raw) else None
+
+    checks = await probed(Half(needs=FRAMES), tmp_path)
+    assert checks["toy frame read"].found == "not wholly judged: half of it"
+    assert not checks["toy frame read"].good
+    assert checks["toy frame fields"].found == "read: new; not read: id, isClean, labels"
+
+
+async def test_a_transcriber_that_hears_nothing_calls_nothing_clean(tmp_path: Path) -> None:
+    assert (await probed(ToyTranscriber("[]"), tmp_path))["toy audio read"].found == "nothing was said"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def parse_json(untrusted: str | bytes) -> Any:
             text,
             parse_constant=_refuse_constant,
             parse_float=_finite,
+            parse_int=_whole,
             object_pairs_hook=_unique,
         )
     except RecursionError:
@@ -63,6 +64,11 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
+
+
+def _whole(digits: str) -> int:
+    _finite(digits)  # who divides or shows it makes a float of it
+    return int(digits)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def test_anything_else_is_a_value_error(untrusted: bytes | str) -> None:
         b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
         b'{"a":' * 5000 + b"1" + b"}" * 5000,
         b"[" + b"9" * 10_000 + b"]",
+        b"[" + b"9" * 400 + b"]",
     ],
 )
 def test_json_that_two_readers_could_read_differently_is_refused(untrusted: bytes) -> None:

@@ -14,6 +14,7 @@ the reply was not final: the item of the review queue, or what the webhook `told
 | one check, `keep` | clean |
 | one check over several samples, anything else | each sample by the check of it alone |
 | … and every one of those `keep` | the verdict of all together, over each of them |
+| `keep`, but its item or a rule that was triggered names another action | that action |
 | an action that is known | `action_scores`, unclean; one score for each label |
 | an action that is not known | what `flag` stands for, unclean, the word in `severity` |
 | neither reply nor what came later is final; no action; an item about other content | no answer: `EndpointError` |
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from batch_scan.endpoint.answer_json import dump_json, parse_json
-from batch_scan.endpoint.stream.labels import KEEP, category_of
+from batch_scan.endpoint.stream.labels import ACTION_SCORES, KEEP, category_of
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.model import Score
 from batch_scan.untrusted import clean_text
@@ -111,6 +112,8 @@ def ruling_of(check: Check) -> Ruling:
         later, item = _later(check.final, check.entity_id, item)
         # A late `keep` does not take back what was held against the content before.
         action = action if is_keep(later) and isinstance(action, str) and action.strip() else later
+    if is_keep(action):
+        action = next(_held_against(reply), action)
     return Ruling(action, item, tuple(_rule_names(reply)))
 
 
@@ -208,12 +211,32 @@ def _action(action: Any) -> str:
     return action
 
 
+def _held_against(reply: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a reply holds against the content beside its own recommended action."""
+    item = reply.get("item")
+    action = item.get("recommended_action") if isinstance(item, dict) else None
+    if isinstance(action, str) and action.strip() and not is_keep(action):
+        yield action
+    for rule in _rules(reply):
+        actions = rule.get("actions")
+        for told in actions if isinstance(actions, list) else ():
+            word = told.strip().casefold() if isinstance(told, str) else ""
+            if word in ACTION_SCORES and word != KEEP:  # others, such as a webhook's, judge nothing
+                yield word
+
+
 def _rule_names(reply: Mapping[str, Any]) -> Iterator[str]:
-    rules = reply.get("triggered_rules")
-    for rule in rules if isinstance(rules, list) else ():
-        name = rule.get("rule_name") if isinstance(rule, dict) else None
+    for rule in _rules(reply):
+        name = rule.get("rule_name")
         if isinstance(name, str) and name.strip():
             yield name
+
+
+def _rules(reply: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    rules = reply.get("triggered_rules")
+    for rule in rules if isinstance(rules, list) else ():
+        if isinstance(rule, dict):
+            yield rule
 
 
 class _Reader:

@@ -131,7 +131,9 @@ class _Asking:
             self._paid.status = reply.status
             self._paid.bytes_sent += reply.bytes_sent
             self._paid.rest_s = reply.rate.rest_s if reply.rate.remaining == 0 else None
-        if check.is_open and check.final is None:
+        if not check.is_open:
+            self._follow_up.forget(check.entity_id)  # the webhook tells of checks that ended at once as well
+        elif check.final is None:
             await self._wait_for_end(check, self._paid.replies[about])
         return check
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batch_scan.endpoint.answer_json import parse_json
 from batch_scan.endpoint.stream.client import StreamClient
 from batch_scan.endpoint.stream.config import StreamConfig
 from batch_scan.endpoint.stream.policy import policy_text, push_policy, read_policy, unknown_image_labels
@@ -65,10 +66,11 @@ def run_review(arguments: argparse.Namespace) -> int:
     if arguments.limit is not None and arguments.limit < 1:
         raise UsageError("--limit is at least 1")
     options = _options(arguments.options)
+    given = {name: getattr(arguments, name) for name in _FILTERS}
+    _check_sendable(arguments.item, options, given)
     config = _stream_table(arguments.job)
     if arguments.action is not None:
         return _told(_act(config, arguments.action, arguments.item, options))
-    given = {name: getattr(arguments, name) for name in _FILTERS}
     filters = {name: value for name, value in given.items() if value is not None}
     most = arguments.limit if arguments.limit is not None or arguments.parquet is not None else _SHOWN_ITEMS
     return _told(_list(config, filters, most, arguments.parquet))
@@ -76,12 +78,20 @@ def run_review(arguments: argparse.Namespace) -> int:
 
 def _options(text: str) -> dict[str, Any]:
     try:
-        options = json.loads(text)
+        options = parse_json(text)
     except ValueError:
         options = None
     if not isinstance(options, dict):
         raise UsageError('--options is a JSON object, such as {"decision_reason": "seen"}')
     return options
+
+
+def _check_sendable(*given: Any) -> None:
+    """Raise UsageError for text that is no text: bytes of the command line that are not UTF-8, halves of characters."""
+    try:
+        json.dumps(given, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UsageError("an argument holds characters that cannot be sent") from None
 
 
 def _stream_table(job_file: Path) -> StreamConfig:

@@ -6,6 +6,8 @@ directly (``https://getstream.io/moderation/docs/``); a test keeps both the same
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from batch_scan.endpoint.interface import BatchLimits, Endpoint, Needs, Quota
@@ -15,8 +17,8 @@ from batch_scan.endpoint.stream.asking import UPLOAD, Desk
 from batch_scan.endpoint.stream.client import StreamClient
 from batch_scan.endpoint.stream.config import StreamConfig
 from batch_scan.endpoint.stream.followup import FollowUp, sorter
-from batch_scan.endpoint.stream.policy import missing_policy, policy_note
-from batch_scan.errors import EndpointError, Failure, UsageError
+from batch_scan.endpoint.stream.policy import check_policy, read_policy, unread_policy
+from batch_scan.errors import BatchScanError, EndpointError, Failure, UsageError
 from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ ADAPTER_VERSION = 1
 _OPERATIONS = {Medium.UTTERANCE: "check", Medium.FRAME: "check_image"}
 _CHECK_NAMES = frozenset({"check", "moderationcheck"})
 """What `GET /rate_limits` may call the check, letters alone; the vendor does not say."""
-_NOT_FOUND = 404
+_LAST_DELETIONS_S = 15.0
 _CLEAN_FRAMES = (
     "frames are judged after the reply, and the review queue tells of unclean ones alone: without webhook or "
     "force_sync the clean ones stay unanswered"
@@ -56,6 +58,8 @@ class Stream(Endpoint):
         self.config = config
         self._client: StreamClient | None = None
         self._desk: Desk | None = None
+        self._looking = asyncio.Lock()
+        self._policy_seen = False
 
     @property
     def needs(self) -> Needs:
@@ -84,6 +88,7 @@ class Stream(Endpoint):
 
     async def open(self) -> Quota:
         """See `Service.open`. Says so where the policy is missing, or is not the job's."""
+        self._policy_seen = False
         if self.config.webhook and self.premises.callbacks is None:
             raise UsageError("[endpoints.stream] webhook = true needs a table [callbacks] in the job file")
         self._client = client = StreamClient(self.config, self.name)
@@ -97,7 +102,11 @@ class Stream(Endpoint):
         return Quota(requests_per_minute=rate, note="; ".join(notes))
 
     async def close(self) -> Quota | None:
-        """See `Service.close`. Stream does not say what was used."""
+        """See `Service.close`. Deletes pictures that could not be deleted before; Stream does not say what was used."""
+        if self._desk is not None:
+            with contextlib.suppress(TimeoutError, BatchScanError):
+                async with asyncio.timeout(_LAST_DELETIONS_S):
+                    await self._delete_left_open()
         client, self._client, self._desk = self._client, None, None
         if client is not None:
             await client.aclose()
@@ -114,9 +123,11 @@ class Stream(Endpoint):
         return 1 + len(samples)
 
     async def submit(self, request: Request) -> Answer:
-        """See `Service.submit`."""
-        if self._desk is None:
+        """See `Service.submit`. Nothing is judged under rules that were never seen, where the job has rules."""
+        if self._desk is None or self._client is None:
             raise RuntimeError("Stream is used before open() or after close()")
+        if not (self._policy_seen or self.config.policy.is_empty):
+            await self._look_at_policy(self._client)
         return await self._desk.ask(request)
 
     def read(self, request: Request, answer: Answer) -> list[Score]:
@@ -126,15 +137,26 @@ class Stream(Endpoint):
 
     async def _policy_notes(self, client: StreamClient) -> list[str]:
         try:
-            told = (await client.get_config(self.config.config_key)).json
+            await self._look_at_policy(client)
         except EndpointError as error:
-            if error.http_status == _NOT_FOUND:
-                raise missing_policy(self.config) from None
             if error.failure is Failure.FATAL:
                 raise
             return [f"policy not looked at: {error.detail}"]
-        note = policy_note(self.config, told)
-        return [note] if note else []
+        return []
+
+    async def _look_at_policy(self, client: StreamClient) -> None:
+        """Make sure once that the policy is there and holds the job's rules. Raises EndpointError."""
+        async with self._looking:
+            if self._policy_seen:
+                return
+            try:
+                check_policy(self.config, await read_policy(client, self.config))
+            except EndpointError as error:
+                error.maybe_charged = False  # looking costs nothing
+                if error.failure is Failure.REFUSED and not self.config.policy.is_empty:
+                    raise unread_policy(self.config, error) from None
+                raise
+            self._policy_seen = True
 
     def _open_desk(self, client: StreamClient) -> list[str]:
         callbacks = self.premises.callbacks

@@ -1,7 +1,8 @@
 """Waits for the end of a check that was not final: the webhook where there is one, and the review queue.
 
 What is not in the queue may be clean, or not judged yet: absence is no answer. An item says `keep` for this check only
-if it changed since the check was sent, for the same content may lie there from an earlier one.
+if it changed since the check was sent, for the same content may lie there from an earlier one. A webhook says `keep`
+only if it does not tell a time from before: every check of an app is told to one URL, and may be told again.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 COMPLETED_EVENT = "moderation_check.completed"
 _ITEMS_PER_LOOK = 25
+_CLOCKS_S = 60.0
+"""By how much the vendor's clock may be behind ours before its webhooks count as told of an earlier check."""
 
 
 def sorter(secret: Secret) -> Sorter:
@@ -69,14 +72,18 @@ class FollowUp:
         try:
             async with asyncio.timeout(self._config.follow_up_s):
                 while True:
-                    final = await self._heard(entity_id) or await self._looked_up(entity_id, sent_at)
+                    final = await self._heard(entity_id, sent_at) or await self._looked_up(entity_id, sent_at)
                     if final is not None:
                         return final
         except TimeoutError:
             raise self._not_ended(entity_id) from None
         finally:
-            if self._mailbox is not None:
-                self._mailbox.forget(entity_id)
+            self.forget(entity_id)
+
+    def forget(self, entity_id: str) -> None:
+        """Drop what has come, and will come, about a check that has ended: nobody waits for it."""
+        if self._mailbox is not None:
+            self._mailbox.forget(entity_id)
 
     def _not_ended(self, entity_id: str) -> EndpointError:
         hint = (
@@ -89,7 +96,7 @@ class FollowUp:
             maybe_charged=True,
         )
 
-    async def _heard(self, entity_id: str) -> dict[str, Any] | None:
+    async def _heard(self, entity_id: str, sent_at: datetime) -> dict[str, Any] | None:
         """Wait for the webhook, as long as it is until the next look into the queue."""
         if self._mailbox is None:
             await asyncio.sleep(self._config.poll_s)
@@ -101,13 +108,21 @@ class FollowUp:
         except EndpointError:  # what came could not be kept; the queue may still tell
             await asyncio.sleep(self._config.poll_s)
             return None
+        told = self._end_told(body, sent_at)
+        if told is None:
+            return None
+        told = map_strings(told, self._client.redact)
+        item = None if is_keep(told["recommended_action"]) else await self._item(entity_id)
+        return {"by": "webhook", "told": told, **({"item": item} if item is not None else {})}
+
+    def _end_told(self, body: bytes, sent_at: datetime) -> dict[str, Any] | None:
+        """Return what a webhook tells of the check that was sent then; None where it is about another one."""
         told = _event(body)
         action = told.get("recommended_action") if told is not None else None
         if told is None or not isinstance(action, str) or not action.strip():
             return None
-        told = map_strings(told, self._client.redact)
-        item = None if is_keep(action) else await self._item(entity_id)
-        return {"by": "webhook", "told": told, **({"item": item} if item is not None else {})}
+        is_ours = told.get("entity_type", self._config.entity_type) == self._config.entity_type
+        return None if not is_ours or (is_keep(action) and _was_told_before(told, sent_at)) else told
 
     async def _looked_up(self, entity_id: str, sent_at: datetime) -> dict[str, Any] | None:
         item = await self._item(entity_id)
@@ -143,9 +158,17 @@ def _is_about(item: Any, filters: Mapping[str, str]) -> bool:
 
 def _changed_ns(item: Mapping[str, Any]) -> float:
     """Return when an item last changed, nanoseconds since the epoch; 0 where it does not say."""
-    changed = item.get("updated_at")
-    return float(changed) if isinstance(changed, int | float) and not isinstance(changed, bool) else 0.0
+    return _instant_ns(item.get("updated_at"))
 
 
 def _changed_since(item: Mapping[str, Any], sent_at: datetime) -> bool:
     return _changed_ns(item) >= sent_at.timestamp() * 1e9
+
+
+def _was_told_before(event: Mapping[str, Any], sent_at: datetime) -> bool:
+    """Whether a webhook says that it is from before the check; one that tells no time does not."""
+    return 0.0 < _instant_ns(event.get("created_at")) < (sent_at.timestamp() - _CLOCKS_S) * 1e9
+
+
+def _instant_ns(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

@@ -56,16 +56,11 @@ def missing_policy(config: StreamConfig) -> EndpointError:
     )
 
 
-def policy_note(config: StreamConfig, told: Any) -> str:
-    """Return a remark on a policy that was read before a scan, empty where there is none.
+def check_policy(config: StreamConfig, kept: Mapping[str, Any]) -> None:
+    """Compare a policy that was read before a scan with the job's.
 
     Raises EndpointError (`FATAL`) where it lacks rules of the job: what they are about would pass as clean.
     """
-    kept = told.get("config") if isinstance(told, dict) else None
-    if config.policy.is_empty:
-        return ""
-    if not isinstance(kept, dict):
-        return "Stream does not say which rules its policy holds"
     missing = [rule for section in _SECTIONS for rule in _missing(config, kept, section)]
     if missing:
         raise EndpointError(
@@ -74,7 +69,17 @@ def policy_note(config: StreamConfig, told: Any) -> str:
             f"write them with {_PUSH}",
             vendor_code="other_policy",
         )
-    return ""
+
+
+def unread_policy(config: StreamConfig, error: EndpointError) -> EndpointError:
+    """Return the error for a policy that cannot be compared with the job's."""
+    return EndpointError(
+        Failure.FATAL,
+        f"whether the policy {config.config_key!r} at stream holds the rules of this job cannot be told: "
+        f"{error.detail}",
+        http_status=error.http_status,
+        vendor_code=error.vendor_code,
+    )
 
 
 def unknown_image_labels(config: StreamConfig, kept: Mapping[str, Any]) -> list[str]:
@@ -94,7 +99,8 @@ def policy_text(kept: Mapping[str, Any]) -> str:
     """Return a policy as a person reads it; every line safe to show."""
     lines = [f"policy {_shown(kept.get('key'))}"]
     for section, name in _SECTIONS.items():
-        lines += [f"  {name}: {_rule_text(rule)}" for rule in _rules(kept, section)]
+        off = " (switched off)" if _is_off(kept, section) else ""
+        lines += [f"  {name}: {_rule_text(rule)}{off}" for rule in _rules(kept, section)]
     others = sorted(key for key in kept if key.endswith("_config") and key not in _SECTIONS and kept[key])
     lines += [f"  also set: {_shown(key)}" for key in others]
     if len(lines) == 1:
@@ -107,10 +113,16 @@ def policy_text(kept: Mapping[str, Any]) -> str:
 
 def _missing(config: StreamConfig, kept: Mapping[str, Any], section: str) -> Iterator[str]:
     wanted = wire.policy_body(config.config_key, config.policy).get(section, {}).get("rules", [])
-    there = list(_rules(kept, section))
+    there = [] if _is_off(kept, section) else list(_rules(kept, section))
+    off = ", switched off" if _is_off(kept, section) else ""
     for rule in wanted:
         if not any(_holds(one, rule) for one in there):
-            yield f"{_SECTIONS[section]} {_rule_text(rule)}"
+            yield f"{_SECTIONS[section]} {_rule_text(rule)}{off}"
+
+
+def _is_off(kept: Mapping[str, Any], section: str) -> bool:
+    told = kept.get(section)
+    return isinstance(told, dict) and told.get("enabled") is False
 
 
 def _holds(there: Any, wanted: Any) -> bool:

@@ -139,8 +139,8 @@ async def review_items(client: StreamClient, filters: Mapping[str, Any], most: i
         if not isinstance(items, list):
             raise EndpointError(Failure.REFUSED, "the answer of stream holds no review queue")
         for item in items[:limit]:
+            seen += 1  # whatever it is: pages of nothing must come to an end too
             if isinstance(item, dict):
-                seen += 1
                 yield ReviewItem(str(item.get("id", "")), item)
         after = told.get("next") or ""
         if not isinstance(after, str) or not after or not items or after in pages:

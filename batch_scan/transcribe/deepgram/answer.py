@@ -3,10 +3,12 @@
 | the answer | is |
 |---|---|
 | `results.utterances` with words in it | its utterances |
-| none, but `alternatives[0].words` | utterances of those words, parted at pauses and where the speaker changes |
-| neither, but `alternatives[0].transcript` | one utterance as long as the chunk |
+| none, or fewer words, but `alternatives[0].words` | utterances of those, parted at pauses and where speakers change |
+| neither, or fewer, but `alternatives[0].transcript` | one utterance as long as the chunk |
 | a `transcript` without words in every channel | nothing was said |
 | no `results.channels`, a channel without `transcript`, or a part of another shape | no answer: `EndpointError` |
+
+Where they contradict each other, the one with the most letters counts: nothing that was written down goes unjudged.
 
 Times are seconds of the sound that was sent; they are held inside the sample. A time that is missing or no number is
 the sample's own start or end: an utterance is never dropped for it.
@@ -56,6 +58,8 @@ class Transcript:
     """Of the sound that it is about; empty where it does not say."""
     detected: frozenset[str]
     """Languages that the service says it found; empty where it was not asked, or does not say."""
+    duration_s: float | None = None
+    """How much sound the service says it worked on; None where it does not say."""
 
 
 def parse_answer(raw: str, utt_split_s: float) -> Transcript:
@@ -78,10 +82,10 @@ def parse_answer(raw: str, utt_split_s: float) -> Transcript:
         raise _unrecognised("results.channels is empty")
     detected = frozenset(filter(None, (_label(channel.get("detected_language")) for channel in channels)))
     alternatives = [_first_alternative(channel) for channel in channels]
-    said = list(_utterances(results.get("utterances")))
-    if not said:
-        said = [one for alternative in alternatives for one in _from_alternative(alternative, utt_split_s)]
-    return Transcript(tuple(said), sha256_of(body), detected)
+    parted = tuple(_utterances(results.get("utterances")))
+    whole = tuple(one for alternative in alternatives for one in _from_alternative(alternative, utt_split_s))
+    said = parted if parted and _letters(parted) >= _letters(whole) else whole
+    return Transcript(said, sha256_of(body), detected, duration_of(body))
 
 
 def duration_of(body: Any) -> float | None:
@@ -137,8 +141,10 @@ def _inside(sample: Sample, at_s: float | None, otherwise_s: float) -> float:
 def _utterances(untrusted: Any) -> Iterator[Said]:
     for one in _list(untrusted, "results.utterances") if untrusted is not None else ():
         utterance = _object(one, "an utterance")
-        text = _text(utterance.get("transcript"), "an utterance's transcript")
         words = _words(utterance)
+        text, spoken = _text(utterance.get("transcript"), "an utterance's transcript"), _text_of(words)
+        if not text or _letters_of(text) < _letters_of(spoken):
+            text = spoken
         if text:
             yield Said(
                 start_s=_number(utterance.get("start")),
@@ -160,14 +166,21 @@ def _first_alternative(channel: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _from_alternative(alternative: Mapping[str, Any], utt_split_s: float) -> Iterator[Said]:
-    words = _words(alternative)
-    if words:
-        for group in _parted(words, utt_split_s):
-            yield _joined(group)
-        return
+    spoken = [_joined(group) for group in _parted(_words(alternative), utt_split_s)]
     text = _text(alternative["transcript"], "an alternative's transcript")
-    if text:
+    if text and (not spoken or _letters(spoken) < _letters_of(text)):
         yield Said(None, None, text, confidence=_confidence(alternative.get("confidence")))
+    else:
+        yield from spoken
+
+
+def _letters(said: Iterable[Said]) -> int:
+    return sum(_letters_of(one.text) for one in said)
+
+
+def _letters_of(text: str) -> int:
+    """Return how many letters and digits a text has: what is left where two ways to write it differ."""
+    return sum(map(str.isalnum, text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +231,15 @@ def _joined(words: Sequence[_Word]) -> Said:
     return Said(
         start_s=words[0].start_s,
         end_s=words[-1].end_s,
-        text=" ".join(word.text for word in words),
+        text=_text_of(words),
         speaker=words[0].speaker,
         confidence=math.fsum(sure) / len(sure) if sure else None,
         language=_language_of(words),
     )
+
+
+def _text_of(words: Iterable[_Word]) -> str:
+    return " ".join(word.text for word in words)
 
 
 def _language_of(words: Iterable[_Word]) -> str:
@@ -258,10 +275,7 @@ def _label(untrusted: Any) -> str:
 def _number(untrusted: Any) -> float | None:
     if isinstance(untrusted, bool) or not isinstance(untrusted, int | float):
         return None
-    try:
-        return float(untrusted)
-    except OverflowError:
-        return None
+    return float(untrusted)
 
 
 def _confidence(untrusted: Any) -> float | None:

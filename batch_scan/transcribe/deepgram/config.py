@@ -125,7 +125,7 @@ class DeepgramConfig(TranscriberConfig):
         default=(), max_length=_MOST_LABELS, description='"key:value" pairs that come back in the metadata'
     )
     audio_format: Literal[AudioCodec.FLAC, AudioCodec.MP3] = Field(
-        default=AudioCodec.FLAC, description="flac loses nothing; mp3 uploads a quarter of the bytes"
+        default=AudioCodec.FLAC, description="flac loses nothing; mp3 uploads a quarter to half of the bytes"
     )
     audio_bitrate_kbps: Literal[16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160] = Field(
         default=64, description="of MP3, mono at 16 kHz"

@@ -41,6 +41,9 @@ _MARGIN_S: Mapping[AudioCodec, float] = {AudioCodec.FLAC: 0.05, AudioCodec.MP3: 
 """How much longer encoded sound may be found to be than what went into it, seconds. Measured with 1 to 61 s of noise
 from 16, 44.1 and 48 kHz: FLAC within 0.01 ms; MP3 the same for a decoder that heeds its gapless information, up to
 0.13 s for one that does not (encoder delay, information frame, and the last frame filled up)."""
+_LEFT_OUT_S = 1.0
+"""From how many seconds on sound counts as left out. Decoders find what was sent within 0.01 ms (see `_MARGIN_S`); the
+rest is for how the service may round, which its pages do not say."""
 _NOT_ASKED = "rate, quota and credit unknown: the service has no call that tells; a wrong key shows at the first chunk"
 
 
@@ -153,8 +156,15 @@ class Deepgram(Transcriber):
         return [place(said, request, engine, language) for said in transcript.said]
 
     def shortfall(self, request: Request, answer: Answer) -> Shortfall | None:
-        """See `Transcriber.shortfall`: another language than was asked for, or too many words it was unsure of."""
+        """See `Transcriber.shortfall`: sound left out, another language, or too many words it was unsure of."""
         transcript = self._transcript(request, answer)
+        length_s = request.samples[0].duration_s
+        if transcript.duration_s is not None and transcript.duration_s < length_s - _LEFT_OUT_S:
+            return Shortfall(
+                Reason.NOT_UNDERSTOOD,
+                f"deepgram worked on {transcript.duration_s:.1f} s of {length_s:.1f} s of sound (metadata.duration); "
+                "what was said in the rest is not known",
+            )
         if not transcript.said:
             return None
         foreign = _foreign(self.config, transcript)

@@ -54,6 +54,29 @@ def test_keep_is_clean_however_it_is_written(action: str) -> None:
     assert read(check_of(ONE, [0], action)) == []
 
 
+@pytest.mark.parametrize(
+    ("reply", "word"),
+    [
+        ({"item": {"recommended_action": "remove"}}, "remove"),
+        ({"item": {"recommended_action": "quarantine"}}, "quarantine"),
+        ({"triggered_rules": [5, {"actions": "x"}, {"actions": [None, "webhook", "Flag"]}]}, "flag"),
+    ],
+)
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_keep_beside_something_else_is_not_clean(reply: dict[str, Any], word: str, is_late: bool) -> None:  # noqa: FBT001 - a table
+    check = check_of(ONE, [0], "keep", **reply)
+    if is_late:
+        told = {"entity_id": ONE, "recommended_action": "keep"}
+        check = {**check, "reply": {**check["reply"], "status": "partial"}, "final": {"by": "webhook", "told": told}}
+    (score,) = read(check)
+    assert (score.severity, score.unclean) == (word, True)
+
+
+@pytest.mark.parametrize("actions", [["webhook"], ["keep"], [], None])
+def test_a_rule_that_judges_nothing_leaves_a_keep_clean(actions: Any) -> None:
+    assert read(check_of(ONE, [0], item={"recommended_action": "keep"}, triggered_rules=[{"actions": actions}])) == []
+
+
 def test_the_numbers_can_be_set_and_stay_unclean() -> None:
     (score,) = read(check_of(ONE, [0], "shadow"), action_scores={"shadow": 0.0, "veil": 0.4})
     assert (score.score, score.unclean) == (0.0, True)

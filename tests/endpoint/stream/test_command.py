@@ -19,6 +19,7 @@ from batch_scan.endpoint.stream.command import (
 )
 from batch_scan.errors import UsageError
 from batch_scan.sandbox import faults
+from batch_scan.sandbox.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -244,6 +245,11 @@ def test_an_item_that_is_not_there_is_said(job: Path, expected_errors: list[str]
         ["--limit", "0"],
         ["--options", "5"],
         ["--action", "ban", "--item", "i", "--options", "{"],
+        ["--action", "ban", "--item", "i", "--options", '{"days": NaN}'],
+        ["--action", "ban", "--item", "i", "--options", "[" * 100_000],
+        ["--action", "ban", "--item", "i", "--options", '{"reason": "\\ud800"}'],
+        ["--action", "ban", "--item", "\udcff"],
+        ["--status", "\udcff"],
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(job: Path, server: StreamServer, argv: list[str]) -> None:
@@ -265,6 +271,15 @@ def test_a_page_that_leads_round_in_a_circle_ends(
     server.other_faults.when(lambda seen: seen.path.endswith("review_queue"), faults.changed(next="at-0"))
     assert review(str(job), "--parquet", str(tmp_path / "q.parquet")) == 0
     assert "6 items written" in capsys.readouterr().out
+
+
+def test_pages_of_nothing_without_end_come_to_an_end(job: Path, server: StreamServer) -> None:
+    def page(_answer: dict[str, Any]) -> dict[str, Any]:
+        return {"items": [5] * 10, "next": f"at-{len(server.requests)}"}
+
+    server.other_faults.when(lambda seen: seen.path.endswith("review_queue"), Fault(Kind.CHANGE, change=page))
+    assert review(str(job), "--limit", "30") == 0
+    assert len(server.requests) == 3
 
 
 @pytest.mark.usefixtures("flagged")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import json
 import logging
 import math
@@ -10,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from batch_scan.callbacks.receiver import open_receiver
 from batch_scan.endpoint.premises import MemoryHandles, Premises
 from batch_scan.endpoint.stream.endpoint import checks_per_minute
 from batch_scan.errors import EndpointError, Failure, UsageError
 from batch_scan.job import LogFormat
+from batch_scan.ledger import Ledger
 from batch_scan.logs import set_up_logs
 from batch_scan.model import Digest
 from batch_scan.sandbox import faults
 from batch_scan.sandbox.faults import Fault, Kind
+from batch_scan.sandbox.stream.policies import JOB_POLICY, POLICY_KEY, pushed
 from batch_scan.sandbox.stream.server import StreamServer
 from batch_scan.vocabulary import Category, Medium
-from tests.callbacks.posting import receiving
+from tests.callbacks.posting import HERE, RUN, receiving, vendor
 from tests.endpoint.stream.kit import StreamHarness, judge, picture_sample, request_of, text_sample
 from tests.sandbox.judges import Blue, Green, Red
 
@@ -248,10 +253,54 @@ async def test_a_job_without_rules_takes_the_policy_as_it_is(harness: StreamHarn
     await endpoint.close()
 
 
-@pytest.mark.parametrize("fault", [faults.status(500), faults.garbage(), Fault(Kind.RESET_BEFORE_ANSWER)])
-async def test_a_policy_that_cannot_be_looked_at_is_a_note(harness: StreamHarness, fault: Fault) -> None:
-    harness.server.other_faults.queue(fault)
+@pytest.mark.parametrize("section", ["ai_text_config", "block_list_config", "ai_image_config"])
+async def test_rules_that_are_switched_off_are_rules_that_are_not_there(harness: StreamHarness, section: str) -> None:
+    harness.server.policies.by_key[POLICY_KEY][section]["enabled"] = False
+    with pytest.raises(EndpointError, match="switched off") as caught:
+        await harness.endpoint().open()
+    assert (caught.value.failure, caught.value.vendor_code) == (Failure.FATAL, "other_policy")
+
+
+BROKEN = [faults.status(500), faults.rate_limited("0"), Fault(Kind.RESET_BEFORE_ANSWER)]
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+async def test_a_policy_that_cannot_be_looked_at_is_looked_at_before_the_first_check(
+    harness: StreamHarness, fault: Fault
+) -> None:
+    harness.server.other_faults.when(lambda seen: "/config/" in seen.path, fault)
     endpoint = harness.endpoint()
+    assert (await endpoint.open()).note.startswith("policy not looked at: ")
+    with pytest.raises(EndpointError) as caught:
+        await ask(endpoint, text_sample("a fine day"))
+    assert caught.value.failure in {Failure.TRANSIENT, Failure.RATE_LIMITED}
+    assert not caught.value.maybe_charged
+    harness.server.other_faults.clear()
+    harness.server.policies.by_key[POLICY_KEY]["ai_text_config"]["rules"] = []
+    with pytest.raises(EndpointError, match="lacks rules of this job"):
+        await ask(endpoint, text_sample("a fine day"))
+    assert harness.calls() == 0
+    harness.server.policies.keep({"key": POLICY_KEY, **pushed(JOB_POLICY)})
+    assert await scores_of(endpoint, text_sample("a fine day")) == []
+    await endpoint.close()
+
+
+@pytest.mark.parametrize("fault", [faults.garbage(), faults.changed(config=None), faults.changed(config=[])])
+async def test_a_policy_that_cannot_be_compared_with_the_jobs_begins_no_scan(
+    harness: StreamHarness, fault: Fault
+) -> None:
+    harness.server.other_faults.queue(fault)
+    with pytest.raises(EndpointError, match=r"holds the rules of this job cannot be told") as caught:
+        await harness.endpoint().open()
+    assert caught.value.failure is Failure.FATAL
+
+
+@pytest.mark.parametrize("fault", [faults.garbage(), faults.changed(config=None)])
+async def test_a_policy_of_the_dashboard_that_cannot_be_looked_at_is_a_note(
+    harness: StreamHarness, fault: Fault
+) -> None:
+    harness.server.other_faults.queue(fault)
+    endpoint = harness.endpoint(policy={})
     assert (await endpoint.open()).note.startswith("policy not looked at: ")
     await endpoint.close()
 
@@ -475,6 +524,63 @@ async def test_the_webhook_tells_the_end_also_of_what_is_clean(harness: StreamHa
         await endpoint.close()
 
 
+def event(entity_id: str, **fields: Any) -> bytes:
+    """Return what the webhook posts of the end of a check."""
+    told = {"type": "moderation_check.completed", "entity_type": "external:call", "entity_id": entity_id}
+    return json.dumps({**told, "recommended_action": "keep", **fields}).encode()
+
+
+async def post(harness: StreamHarness, body: bytes) -> None:
+    signature = hmac.new(harness.server.secret.encode(), body, hashlib.sha256).hexdigest()
+    async with vendor() as client:
+        reply = await client.post(harness.server.webhook_url, content=body, headers={"x-signature": signature})
+    assert reply.status_code == 200
+
+
+@pytest.mark.parametrize("stale", [{"created_at": 1_700_000_000_000_000_000}, {"entity_type": "another:call"}])
+async def test_the_keep_of_another_check_of_the_same_content_is_not_this_checks(
+    harness: StreamHarness, tmp_path: Path, stale: dict[str, Any]
+) -> None:
+    harness.server.async_texts, harness.server.async_delay_s = True, math.inf
+    endpoint = harness.endpoint(webhook=True, follow_up_s=0.5, poll_s=10.0)
+    sample = text_sample("you idiot")
+    async with receiving(tmp_path) as receiver:
+        endpoint.premises = Premises(callbacks=receiver)
+        harness.server.webhook_url = (await endpoint.open()).note.removeprefix("webhooks are awaited at ")
+        await post(harness, event(f"bs-{sample.digest}", **stale))
+        with pytest.raises(EndpointError, match="not final"):
+            await ask(endpoint, sample)
+        await endpoint.close()
+
+
+@pytest.mark.parametrize("fields", [{}, {"created_at": "yesterday"}, {"created_at": 4_000_000_000_000_000_000}])
+async def test_a_webhook_that_tells_no_time_before_the_check_is_believed(
+    harness: StreamHarness, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    harness.server.async_texts, harness.server.async_delay_s = True, math.inf
+    endpoint = harness.endpoint(webhook=True, poll_s=10.0)
+    sample = text_sample("a fine day")
+    async with receiving(tmp_path) as receiver:
+        endpoint.premises = Premises(callbacks=receiver)
+        harness.server.webhook_url = (await endpoint.open()).note.removeprefix("webhooks are awaited at ")
+        await post(harness, event(f"bs-{sample.digest}", **fields))
+        assert await scores_of(endpoint, sample) == []
+        await endpoint.close()
+
+
+async def test_webhooks_about_checks_that_ended_at_once_are_not_kept(harness: StreamHarness, tmp_path: Path) -> None:
+    endpoint = harness.endpoint(webhook=True)
+    sample = text_sample("a fine day")
+    async with Ledger.open(tmp_path) as ledger, open_receiver(HERE, ledger, RUN) as receiver:
+        endpoint.premises = Premises(callbacks=receiver)
+        url = (await endpoint.open()).note.removeprefix("webhooks are awaited at ")
+        assert await scores_of(endpoint, sample) == []
+        harness.server.webhook_url = url
+        await post(harness, event(f"bs-{sample.digest}"))
+        assert ledger.callbacks.kept(RUN, "stream") == []
+        await endpoint.close()
+
+
 # ----------------------------------------------------------------------------------------------------------- frames
 
 
@@ -549,9 +655,10 @@ async def test_what_an_earlier_process_left_is_deleted_at_the_start(harness: Str
     first = harness.endpoint(samples=["frame"], force_sync=True)
     first.premises = Premises(handles=handles)
     await first.open()
-    harness.server.other_faults.when(lambda seen: seen.method == "DELETE", faults.status(500), times=1)
+    harness.server.other_faults.when(lambda seen: seen.method == "DELETE", faults.status(500))
     assert len(await scores_of(first, picture_sample(Red))) == 1
     await first.close()
+    harness.server.other_faults.clear()
     (url,) = harness.server.open_uploads
     assert handles.left_open("upload") == [url]
 
@@ -561,6 +668,18 @@ async def test_what_an_earlier_process_left_is_deleted_at_the_start(harness: Str
     assert not harness.server.open_uploads
     assert handles.left_open("upload") == []
     await second.close()
+
+
+async def test_an_upload_that_could_not_be_deleted_is_deleted_at_the_end(harness: StreamHarness) -> None:
+    endpoint = harness.endpoint(samples=["frame"], force_sync=True)
+    await endpoint.open()
+    harness.server.other_faults.when(lambda seen: seen.method == "DELETE", faults.status(500))
+    await ask(endpoint, picture_sample(Red))
+    assert len(harness.server.open_uploads) == 1
+    harness.server.other_faults.clear()
+    await endpoint.close()
+    assert not harness.server.open_uploads
+    assert endpoint.premises.handles.left_open("upload") == []
 
 
 async def test_an_upload_that_is_gone_already_is_struck_from_the_book(harness: StreamHarness) -> None:

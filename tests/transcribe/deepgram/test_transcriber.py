@@ -476,9 +476,23 @@ def test_much_speech_that_it_was_unsure_of_was_not_understood(
     transcriber = build(DeepgramConfig.model_validate(table))
     sample = replace(sample_of(), end_s=START_S + 60.0)
     unsure = utterance([word("mumble", 0.0, seconds)], confidence=confidence)
-    told = Answer(json.dumps(answer(unsure)), 1)
+    told = Answer(json.dumps(answer(unsure, duration=60.0)), 1)
     gap = transcriber.shortfall(Request(RequestId("r"), "d", "listen", (sample,), 61), told)
     assert (gap is not None) == is_unclear
     if gap is not None:
         assert gap.reason is Reason.NOT_UNDERSTOOD
         assert "confidence below 0.5" in gap.detail
+
+
+@pytest.mark.parametrize(
+    ("duration", "is_left_out"), [(0.0, True), (1.0, True), (58.9, True), (59.5, False), (60.0, False), (None, False)]
+)
+@pytest.mark.parametrize("said", [(), (utterance([word("hello", 0.0, 1.0)]),)])
+def test_sound_that_was_left_out_is_not_understood(said: Any, duration: Any, is_left_out: bool) -> None:  # noqa: FBT001 - a table
+    sample = replace(sample_of(), end_s=START_S + 60.0)
+    told = Answer(json.dumps(answer(*said, duration=duration)), 1)
+    gap = build(DeepgramConfig()).shortfall(Request(RequestId("r"), "d", "listen", (sample,), 61), told)
+    assert (gap is not None) == is_left_out
+    if gap is not None:
+        assert gap.reason is Reason.NOT_UNDERSTOOD
+        assert "of 60.0 s of sound" in gap.detail
