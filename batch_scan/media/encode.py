@@ -1,11 +1,12 @@
 """Chunks of sound as bytes: raw, WAV, FLAC or MP3, the same bytes for the same samples.
 
-Raw samples and WAV are written here; the rest is encoded by a guarded ffmpeg that is fed while the chunk is still being
-decoded and writes into its own private directory, so that neither the samples nor a pipe have to be held.
+Raw samples and WAV are written here, FLAC is encoded here (`flac`); MP3, and what has to be resampled, is encoded by a
+guarded ffmpeg that is fed while the chunk is still being decoded and writes into its own private directory.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
 import wave
 from contextlib import asynccontextmanager
@@ -59,6 +60,9 @@ _MIDDLE: Final = (0.42, 0.58)
 """Between which shares of a chunk that is parted in two the quietest place is looked for."""
 
 _PART_BYTES: Final = 1 << 19
+
+_FLAC_PART_BYTES: Final = 1 << 17
+"""4 s of sound, 2 ms of encoding: after so much others on the event loop have their turn."""
 
 _BIT_EXACT: Final = {"fflags": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1, "id3v2_version": 0}
 
@@ -116,6 +120,9 @@ async def open_encoder(spec: AudioSpec, rate_hz: int, limits: MediaLimits) -> As
     if spec.codec in {AudioCodec.PCM, AudioCodec.WAV} and spec.sample_rate_hz == rate_hz:
         yield _Plain(spec)
         return
+    if spec.codec is AudioCodec.FLAC and spec.sample_rate_hz == rate_hz:
+        yield _Flac(spec, limits)
+        return
     async with start_child(_argv(spec, rate_hz), _limits(spec, limits), stdin=True) as child:
         yield _Piped(child, spec, rate_hz, limits)
 
@@ -135,6 +142,30 @@ class _Plain:
         if self._spec.codec is AudioCodec.PCM:
             return [Piece(bytes(self._pcm), samples)]
         return [Piece(wav_bytes(self._pcm, self._spec.sample_rate_hz), samples)]
+
+
+class _Flac:
+    """FLAC encoded as the samples come."""
+
+    def __init__(self, spec: AudioSpec, limits: MediaLimits) -> None:
+        from batch_scan.media.flac import FlacFile  # noqa: PLC0415 - libav is loaded where sound is encoded only
+
+        self._spec = spec
+        self._limits = limits
+        self._file = FlacFile(spec.sample_rate_hz)
+        self._kept = bytearray()  # the size is known only afterwards; at most max_bytes / _FLAC_SHARE
+
+    async def write(self, pcm: bytes) -> None:
+        self._kept += pcm
+        for at in range(0, len(pcm), _FLAC_PART_BYTES):
+            self._file.write(pcm[at : at + _FLAC_PART_BYTES])
+            await asyncio.sleep(0)
+
+    async def finish(self) -> list[Piece]:
+        data = self._file.finish()
+        if len(data) <= self._spec.max_bytes:
+            return [Piece(data, len(self._kept) // SAMPLE_BYTES)]
+        return await _parted(self._kept, self._spec, self._spec.sample_rate_hz, self._limits)
 
 
 class _Piped:
@@ -167,18 +198,19 @@ class _Piped:
             return [Piece(file.read_bytes(), self._written // SAMPLE_BYTES)]
         if self._kept is None:
             raise MediaError(Reason.SAMPLE_TOO_LARGE, f"{self._written} bytes of sound became larger than planned")
-        return await self._parted(self._kept)
+        return await _parted(self._kept, self._spec, self._rate_hz, self._limits)
 
-    async def _parted(self, pcm: bytearray) -> list[Piece]:
-        """Encode the two halves on their own."""
-        middle = SAMPLE_BYTES * _quiet_middle(pcm, self._rate_hz)
-        pieces: list[Piece] = []
-        for first, last in ((0, middle), (middle, len(pcm))):
-            async with open_encoder(self._spec, self._rate_hz, self._limits) as encoder:
-                for at in range(first, last, _PART_BYTES):
-                    await encoder.write(bytes(pcm[at : min(at + _PART_BYTES, last)]))
-                pieces += await encoder.finish()
-        return pieces
+
+async def _parted(pcm: bytearray, spec: AudioSpec, rate_hz: int, limits: MediaLimits) -> list[Piece]:
+    """Encode the two halves of a chunk on their own."""
+    middle = SAMPLE_BYTES * _quiet_middle(pcm, rate_hz)
+    pieces: list[Piece] = []
+    for first, last in ((0, middle), (middle, len(pcm))):
+        async with open_encoder(spec, rate_hz, limits) as encoder:
+            for at in range(first, last, _PART_BYTES):
+                await encoder.write(bytes(pcm[at : min(at + _PART_BYTES, last)]))
+            pieces += await encoder.finish()
+    return pieces
 
 
 def wav_bytes(pcm: bytes | bytearray, rate_hz: int) -> bytes:

@@ -1,8 +1,8 @@
 """Plays a file to a live service: pushes its pictures by RTMP at their own speed.
 
-The guarded ffmpeg reads the file and pushes what it reads: as it is where it is H.264 as every player takes it and not
-above the bit rate allowed, else encoded anew. What was played is told by ffmpeg's own progress; `moment_in_file`
-maps moments of the session to moments of the file also where playing fell behind.
+The guarded ffmpeg reads the file and pushes what it reads: as it is where it is H.264 as every player takes it, stands
+upright and is not above the bit rate allowed, else encoded anew. What was played is told by ffmpeg's own progress;
+`moment_in_file` maps moments of the session to moments of the file also where playing fell behind.
 
 Trade-off: the target, stream key included, stands in ffmpeg's argument list, where other users of this machine can read
 it while it plays; ffmpeg takes it from nowhere else. Such a key is good for one stream, which its owner closes after.
@@ -11,7 +11,9 @@ it while it plays; ffmpeg takes it from nowhere else. Such a key is good for one
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -43,8 +45,19 @@ _CPUS: Final = 8
 _UNOPENED: Final = "Error opening input"
 _MESSAGE_CHARS: Final = 300
 _TRACK: Final = re.compile(r"Stream #0:(\d+)\S*: Video: (\w+)(.*)")
+_LEASH: Final = (sys.executable, "-I", "-S", "-c", (
+    "import ctypes, os, signal, sys\n"
+    "ctypes.CDLL(None).prctl(1, signal.SIGKILL)\n"  # PR_SET_PDEATHSIG
+    "if os.getppid() == int(sys.argv[1]):\n"
+    "    os.execv(sys.argv[2], sys.argv[2:])\n"
+))  # fmt: skip
+"""Has what follows end with this process, also where that is killed: nobody would hear of the rest of a play, and it
+would be paid. ffmpeg itself goes on where nobody listens to its progress."""
 _TIME: Final = re.compile(rb"out_time_us=(\d+)")
-_PLAIN_PICTURES: Final = re.compile(r"\byuvj?420p\(|\byuvj?420p\b")
+_PLAIN_PICTURES: Final = re.compile(r"\byuvj?420p\b")
+_TURNED: Final = re.compile(r"\s*display ?matrix:", re.IGNORECASE)
+"""How ffmpeg, older and newer, begins to tell that pictures are shown turned. FLV has no word for it: they are turned
+here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,7 @@ async def play(
     wall_s = _PATIENCE_S + _SLOWEST * min(duration_s or spec.max_s, spec.max_s)
     progress = Progress()
     child_limits = ChildLimits(bounds.memory_bytes, _CPUS * wall_s, 1 << 20, wall_s)
-    argv = _argv(path, track, target, spec, bounds, copied=copied)
+    argv = [*_LEASH, str(os.getpid()), *_argv(path, track, target, spec, bounds, copied=copied)]
     async with start_child(argv, child_limits) as child:
         await _follow(child, progress)
         end = await child.wait()
@@ -165,11 +178,14 @@ def _size_bytes(path: Path) -> int:
 async def _can_copy(path: Path, track: int, limits: MediaLimits) -> bool:
     """Tell whether the pictures can go out as they are. What cannot be told is encoded anew, which always works."""
     found: dict[int, tuple[str, str]] = {}
+    turned = False
 
     def take_line(line: str) -> None:
+        nonlocal turned
         match = _TRACK.search(line)
         if match is not None:
             found.setdefault(int(match.group(1)), (match.group(2), match.group(3)))
+        turned = turned or _TURNED.match(line) is not None
 
     look = ffmpeg.output(ffmpeg.input(**input_args(path, limits))[str(track)], "-", format="null", t=0, c="copy")
     child_limits = ChildLimits(limits.memory_bytes, _LOOK_WALL_S, 1 << 20, _LOOK_WALL_S)
@@ -178,7 +194,7 @@ async def _can_copy(path: Path, track: int, limits: MediaLimits) -> bool:
             pass
         await child.wait()
     codec, rest = found.get(track, ("", ""))
-    return codec == "h264" and _PLAIN_PICTURES.search(rest) is not None
+    return codec == "h264" and not turned and _PLAIN_PICTURES.search(rest) is not None
 
 
 def _argv(path: Path, track: int, target: str, spec: PlaySpec, limits: MediaLimits, *, copied: bool) -> list[str]:

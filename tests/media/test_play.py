@@ -66,6 +66,13 @@ async def test_what_does_not_fit_is_encoded_anew(
     assert server.sessions[0].played_s == pytest.approx(1.5, abs=0.3)
 
 
+async def test_a_film_that_is_shown_turned_goes_out_upright(server: VisionularServer, tmp_path: Path) -> None:
+    lying = make(tmp_path / "lying.mp4", *numbered_source(1.5, size="322x242"), *H264)
+    turned = make(tmp_path / "turned.mp4", "-display_rotation", "90", "-i", str(lying), "-c", "copy")
+    assert (await push(server, lying, 1.5)).copied
+    assert not (await push(server, turned, 1.5)).copied
+
+
 async def test_above_the_bit_rate_or_of_unknown_length_it_is_encoded_anew(
     server: VisionularServer, tmp_path: Path
 ) -> None:

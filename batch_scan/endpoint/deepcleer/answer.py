@@ -80,6 +80,8 @@ def read_audio(endpoint: str, request: Request, answer: Answer, rules: Rules) ->
     narrow = _stretches(pick(result, "audioDetail"), sample, rules)
     covered = any(claim.unclean and claim.score >= whole[0].score for claim in narrow)
     claims = narrow + (whole[1:] if covered else whole)
+    if result is not body and pick(body, "riskLevel") is not None:  # two levels: the better does not cover the worse
+        claims += [claim for claim in judge(body, rules) if claim.unclean]
     return [to_score(endpoint, request, sample, claim) for claim in claims]
 
 
@@ -87,8 +89,9 @@ def _stretches(detail: Any, sample: Sample, rules: Rules) -> list[Claim]:
     """Return what is held against stretches of a sound, each at its own seconds."""
     if detail is not None and not isinstance(detail, list | dict):
         return [not_understood("audioDetail")]
-    claims: list[Claim] = []
-    for stretch in entries(detail):
+    read = entries(detail)
+    claims = [not_understood("audioDetail")] if isinstance(detail, list) and len(detail) > len(read) else []
+    for stretch in read:
         if code_of(stretch) not in {None, SUCCESS} or pick(stretch, "riskLevel") is None:
             claims.append(not_understood("audioDetail"))
             continue

@@ -93,7 +93,7 @@ def heard_of(callbacks: Sequence[Any]) -> Heard:
         if detail is not None:
             stretches.append(_stretch(detail))
         if is_end(callback):
-            ended, end_code = True, problem_of(callback)
+            ended, end_code = True, problem_of(callback) if end_code is None else end_code
         elif detail is None:
             raise unrecognised("a callback speaks of no stretch")
     return Heard(tuple(sorted(stretches, key=lambda one: (one.start_ms, one.end_ms))), ended, end_code)

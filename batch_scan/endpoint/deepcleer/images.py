@@ -64,6 +64,8 @@ async def _again(wire: Wire, request: Request, places: Sequence[int]) -> tuple[l
         raise
     told = pick(reply.json, "imgs")
     found = {words(pick(image, "btId")): image for image in told} if isinstance(told, list) else {}
+    if isinstance(told, list) and len(found) != len(told):
+        found = {}  # which of two words about one picture would count?
     nothing: Mapping[str, Any] = {}
     return [{**found.get(bt_id, nothing), "btId": bt_id} for bt_id, _ in wanted], reply.bytes_sent
 

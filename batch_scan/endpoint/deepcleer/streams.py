@@ -17,6 +17,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from batch_scan.digest import digest_bytes
 from batch_scan.endpoint.answer_json import dump_json, map_strings, parse_json
 from batch_scan.endpoint.deepcleer.answer import bt_id_of
 from batch_scan.endpoint.deepcleer.codes import PENDING, SUCCESS, check, code_error, code_of, unrecognised
@@ -160,7 +161,8 @@ class Streams:
         table, clock = self._wire.config.stream, asyncio.get_running_loop().time
         longest_s = sample.duration_s * table.wait_factor + table.slack_s
         ends_s = clock() + longest_s
-        taken: dict[tuple[str, bool], dict[str, Any]] = {}
+        taken: dict[str, dict[str, Any]] = {}
+        ended = False
         while True:
             try:
                 body = await self._mailbox.next(stream, max(0.0, ends_s - clock()))
@@ -169,12 +171,15 @@ class Streams:
             callback = _taken(body, bt_id_of(request), word, hide)
             if callback is None:
                 continue
-            taken.setdefault((words(pick(callback, "requestId")), is_end(callback)), callback)
+            # By all that it says: of two words about one stretch the better does not cover the worse.
+            taken.setdefault(digest_bytes(dump_json(callback).encode()), callback)
+            ended = ended or is_end(callback)
+            if not ended:
+                continue
+            ends_s = min(ends_s, clock() + _LATE_S)
             heard = heard_of(list(taken.values()))
-            if heard.ended:
-                ends_s = min(ends_s, clock() + _LATE_S)
-                if heard.end_code is not None or heard.covers(sample, table):
-                    break
+            if heard.end_code is not None or heard.covers(sample, table):
+                break
         heard = heard_of(list(taken.values()))
         problem = problem_with(heard, sample, table)
         if problem is not None:
@@ -238,7 +243,7 @@ class Streams:
         if code_of(reply.json) == SUCCESS:
             return None
         refusal = code_error(reply.json, "the closing of a stream")
-        knows_none = refusal.failure is Failure.REFUSED and refusal.vendor_code
+        knows_none = refusal.failure is Failure.REFUSED and not refusal.maybe_charged  # a code that is known
         return None if knows_none else refusal
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from batch_scan.digest import digest_bytes
 from batch_scan.endpoint.http_errors import failure_of
 from batch_scan.endpoint.visionular.ids import is_name
 from batch_scan.errors import EndpointError, Failure
@@ -63,20 +64,19 @@ class LiveApi:
         await self._listed(STREAMS, {"page": "1", "limit": "1"})
 
     async def streams(self, page_size: int, max_pages: int) -> AsyncIterator[Mapping[str, Any]]:
-        """Yield the live streams of the account."""
-        async for row in self._rows(STREAMS, {}, page_size, max_pages):
+        """Yield the live streams of the account. Raises EndpointError where there are more than `max_pages` hold."""
+        async for row in self._rows(STREAMS, {}, page_size, max_pages, whole=True):
             yield row
 
     async def records(self, session: str, page_size: int, max_pages: int) -> AsyncIterator[Mapping[str, Any]]:
         """Yield moderation records: those of a session, or of the whole account where it is empty."""
         only = {"stream_session_id": session} if session else {}
-        async for row in self._rows(RECORDS, only, page_size, max_pages):
+        async for row in self._rows(RECORDS, only, page_size, max_pages, whole=bool(session)):
             yield row
 
     async def stop_task(self, session: str) -> None:
-        """Stop the audit task of a session."""
-        await self._pace(0)
-        data_of(await self._http.send("POST", STOP_TASK, json={"stream_session_id": session}))
+        """Stop the audit task of a session. One that is gone is no error."""
+        await self._gone_is_done("POST", STOP_TASK, {"stream_session_id": session})
 
     async def delete_audit(self, stream_id: str) -> None:
         """Delete a stream's audit settings. One that is gone is no error."""
@@ -86,10 +86,10 @@ class LiveApi:
         """Disable a stream. One that is gone is no error."""
         await self._gone_is_done("PUT", f"{STREAMS}/{stream_id}/disable")
 
-    async def _gone_is_done(self, method: str, path: str) -> None:
+    async def _gone_is_done(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
         await self._pace(0)
         try:
-            reply = await self._http.send(method, path)
+            reply = await self._http.send(method, path, json=body)
         except EndpointError as error:
             if error.http_status != HTTPStatus.NOT_FOUND:
                 raise
@@ -98,11 +98,11 @@ class LiveApi:
                 data_of(reply)
 
     async def _rows(
-        self, path: str, only: Mapping[str, str], page_size: int, max_pages: int
+        self, path: str, only: Mapping[str, str], page_size: int, max_pages: int, *, whole: bool
     ) -> AsyncIterator[Mapping[str, Any]]:
         """Yield rows page by page until a page brings nothing new: neither totals nor the largest page are told.
 
-        A list of one thing that does not end within `max_pages` is an error; one of everything is then left.
+        A list that does not end within `max_pages` is an error where it is wanted whole, and else left.
         """
         seen: set[Any] = set()
         for page in range(1, max_pages + 1):
@@ -113,8 +113,8 @@ class LiveApi:
             seen.update(map(_row_id, fresh))
             for row in fresh:
                 yield row
-        if only:
-            detail = f"there are more records than max_pages = {max_pages} pages hold; set it higher"
+        if whole:
+            detail = f"there is more under {path} than max_pages = {max_pages} pages hold; set it higher"
             raise EndpointError(Failure.REFUSED, detail)
 
     async def _listed(self, path: str, query: Mapping[str, str]) -> list[Any]:
@@ -146,7 +146,8 @@ def data_of(reply: HttpReply) -> Any:
 
 
 def _row_id(row: Mapping[str, Any]) -> str:
-    return f"{row.get('id')!r:.200}"
+    """Name a row; one that says something else under the same id is another."""
+    return digest_bytes(f"{row.get('id')!r} {row.get('review_at')!r} {row.get('detect_info')!r}".encode())
 
 
 def _unreadable(reply: HttpReply, why: str) -> EndpointError:

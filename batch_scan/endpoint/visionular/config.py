@@ -132,6 +132,11 @@ class VisionularConfig(ServiceConfig):
     min_coverage: float = Field(
         default=0.5, gt=0, le=1, description="share of the expected pictures below which a file is not answered"
     )
+    max_gap_s: float = Field(
+        default=20.0,
+        ge=0,
+        description="longest stretch of a film without a judged picture, seconds; three intervals are always allowed",
+    )
     start_offset_s: float = Field(
         default=0.5,
         ge=-60,

@@ -16,7 +16,7 @@ from batch_scan.endpoint.visionular.api import LiveApi
 from batch_scan.endpoint.visionular.closing import Closer
 from batch_scan.endpoint.visionular.config import Auth, VisionularConfig
 from batch_scan.endpoint.visionular.gathering import subject_of
-from batch_scan.endpoint.visionular.records import read_records
+from batch_scan.endpoint.visionular.records import ReadingRules, read_records
 from batch_scan.endpoint.visionular.session import Desk, LiveSession, seconds_begun
 from batch_scan.errors import EndpointError, Failure, UsageError
 from batch_scan.secret import Secret
@@ -151,8 +151,7 @@ class Visionular(Endpoint):
             self.name,
             request,
             answer,
-            min_coverage=self.config.min_coverage,
-            start_offset_s=self.config.start_offset_s,
+            ReadingRules(self.config.min_coverage, self.config.max_gap_s, self.config.start_offset_s),
         )
 
     def _mailbox(self) -> Mailbox | None:

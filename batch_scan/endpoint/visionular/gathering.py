@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from batch_scan.endpoint.answer_json import parse_json
+from batch_scan.endpoint.answer_json import dump_json, parse_json
 from batch_scan.endpoint.visionular.ids import decode_session
 from batch_scan.endpoint.visionular.records import detections_of
 from batch_scan.errors import EndpointError, Failure
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from batch_scan.endpoint.visionular.ids import Session
 
 _MAX_CALLBACKS: Final = 20_000
+_MAX_CHARS: Final = 100_000_000
+"""Of the records of one file: a day of a picture every second has 30 million."""
+_MAX_WORDS: Final = 100
+"""Different things that may be said of one picture."""
 _KEPT: Final = ("id", "task_id", "event_id", "detect_info", "detect_status", "audit_from", "review_at", "created_at")
 """What is kept of a record: all but account, session name and picture URL, which give keys away."""
 
@@ -52,20 +57,25 @@ class Gathering:
         self._stream = stream
         self._stream_id = stream_id
         self._mailbox = mailbox
-        self._listed: dict[str, dict[str, Any]] = {}
-        self._told: dict[str, dict[str, Any]] = {}
+        self._listed: dict[str, list[dict[str, Any]]] = {}
+        self._told: dict[str, list[dict[str, Any]]] = {}
+        self._count = self._size_chars = 0
         self.sessions: dict[str, Session] = {}
         """The times that somebody published to the stream, by name, as far as they are known."""
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """What is known, each picture once: an event only where no record of it was listed."""
-        listed = {record.get("event_id") for record in self._listed.values()}
-        told = [record for event_id, record in self._told.items() if event_id not in listed]
-        return sorted([*self._listed.values(), *told], key=lambda record: str(record.get("review_at")))
+        """What is known, each picture once: an event only where no record of it was listed.
+
+        What is told of one picture in two ways is there twice: the better word does not cover the worse.
+        """
+        listed = list(chain.from_iterable(self._listed.values()))
+        events = {record.get("event_id") for record in listed}
+        told = chain.from_iterable(records for event_id, records in self._told.items() if event_id not in events)
+        return sorted([*listed, *told], key=lambda record: str(record.get("review_at")))
 
     async def settle(self) -> None:
-        """Look for records until none came for `settle_s`, at most for `settle_max_s`.
+        """Look for records until there are some and none came for `settle_s`, at most for `settle_max_s`.
 
         A look that fails for a moment is repeated: what was played need not be played again for that. Raises
         EndpointError for one that fails for good, and where not one look succeeded.
@@ -74,7 +84,7 @@ class Gathering:
         ends_s = clock.time() + self._config.settle_max_s
         fresh_s, failure = clock.time(), None
         while True:
-            before = len(self._listed) + len(self._told)
+            before = self._count
             try:
                 await self.look()
             except EndpointError as error:
@@ -84,9 +94,10 @@ class Gathering:
             else:
                 failure = None
             now_s = clock.time()
-            if failure is not None or len(self._listed) + len(self._told) > before:
+            if failure is not None or self._count > before:
                 fresh_s = now_s
-            if now_s >= ends_s or now_s - fresh_s >= self._config.settle_s:
+            is_quiet = failure is None and self._count > 0 and now_s - fresh_s >= self._config.settle_s
+            if now_s >= ends_s or is_quiet:
                 break
             await asyncio.sleep(min(self._config.poll_interval_s, max(0.0, ends_s - now_s)))
         if failure is not None:
@@ -107,7 +118,18 @@ class Gathering:
         self.sessions[session.name] = session
         kept = {name: row[name] for name in _KEPT if name in row}
         of = {"stream": session.stream, "started_s": session.started_s}
-        self._listed[f"{row.get('id')!r:.200}"] = kept | of
+        self._keep(self._listed, f"{row.get('id')!r:.200}", kept | of)
+
+    def _keep(self, records: dict[str, list[dict[str, Any]]], name: str, record: dict[str, Any]) -> None:
+        """Keep a record beside what else was said under its name; instead of one that did not say anything yet."""
+        known = records.setdefault(name, [])
+        if record in known:
+            return
+        known[:] = [*(one for one in known if _speaks(one)), record]
+        self._count += 1
+        self._size_chars += len(dump_json(record))
+        if self._size_chars > _MAX_CHARS or len(known) > _MAX_WORDS:
+            raise EndpointError(Failure.REFUSED, "more records came for one file, or one picture, than can be right")
 
     async def _take_callbacks(self) -> None:
         if self._mailbox is None:
@@ -126,14 +148,20 @@ class Gathering:
             return
         self.sessions[session.name] = session
         event_id = str(event.get("id"))[:200]
-        self._told[event_id] = {
+        alerts = list(detections_of(event["data"].get("alerts")))
+        record = {
             "event_id": event_id,
-            "detect_info": json.dumps(list(detections_of(event["data"].get("alerts")))),
+            "detect_info": json.dumps(alerts or None),  # an alert without a word we know is not clean
             "review_at": _unix_ms(event.get("created_at")),
             "stream": session.stream,
             "started_s": session.started_s,
             "callback": True,
         }
+        self._keep(self._told, event_id, record)
+
+
+def _speaks(record: Mapping[str, Any]) -> bool:
+    return record.get("detect_info") not in {None, "", "[]", "null"}
 
 
 def _info(event: Any) -> Mapping[str, Any]:

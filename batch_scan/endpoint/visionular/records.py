@@ -9,13 +9,15 @@
 
 `detect_status` is never looked at: the vendor's own sample has the same number for a picture that passes.
 `bounding_box` is not read: whether it holds corners or a size is not known.
-Where too few pictures came back with a verdict, one that found something counts, and says that more is missing; one
-that found nothing is no answer.
+Every model that was asked for must have said something of enough pictures, and of some in every longer stretch of the
+film. Where that is not so, a play that found something counts, and says that more is missing; one that found nothing is
+no answer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from batch_scan.endpoint.answer_json import parse_json
@@ -26,7 +28,7 @@ from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Category, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from batch_scan.model import Answer, Request
 
@@ -41,6 +43,8 @@ _MAX_DETECTIONS: Final = 100
 _MAX_RECORDS: Final = 200_000
 """More than two days of a picture every second, longer than any play."""
 _BEAT_VALUES: Final = 2
+_GAP_INTERVALS: Final = 3
+"""A stretch without a judged picture is no gap while it is no longer than so many intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class _Play:
     interval_s: float
     beats: tuple[tuple[float, float], ...]
     records: list[Any]
+    models: tuple[str, ...]
+    """Those that were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +79,44 @@ class Judged:
     """Set where something was found, and yet too few pictures came back to say that this is all."""
 
 
-def read_records(
-    endpoint: str, request: Request, answer: Answer, *, min_coverage: float, start_offset_s: float
-) -> Judged:
+@dataclass(frozen=True, slots=True)
+class ReadingRules:
+    """How the records of a play are read."""
+
+    min_coverage: float
+    """Share of the pictures expected that must have a verdict."""
+    max_gap_s: float
+    """Longest stretch of the film without one, seconds."""
+    start_offset_s: float
+    """Seconds from the start that a session's name tells to its first picture."""
+
+
+def read_records(endpoint: str, request: Request, answer: Answer, rules: ReadingRules) -> Judged:
     """Return the scores that a play's records give to the request's one file, each at its second.
 
     Args:
         endpoint: its name.
         request: what was asked.
         answer: what `session.py` made of the records.
-        min_coverage: share of the pictures expected that must have a verdict.
-        start_offset_s: seconds from the start that a session's name tells to its first picture.
+        rules: how they are read.
 
     Raises EndpointError (`REFUSED`) where nothing was found, in too few pictures for the file to be called clean.
     """
     play = _parsed(answer.raw)
     scores: list[Score] = []
-    looked_at: set[int] = set()
+    looked_at: dict[str, dict[int, float]] = {}
     for record in play.records:
         moment_ms, started_s = _belonging(record, play)
-        session_s = moment_ms / 1000.0 - started_s - start_offset_s
+        session_s = moment_ms / 1000.0 - started_s - rules.start_offset_s
         at_s = moment_in_file(play.beats, play.played_s, session_s)
-        claims, has_verdict = _claims(record.get("detect_info"))
-        if has_verdict:
-            looked_at.add(moment_ms)
+        claims = _claims(record.get("detect_info"))
+        for claim in claims:
+            if claim.risk:
+                looked_at.setdefault(claim.label.casefold(), {})[moment_ms] = at_s
         scores += [_score(endpoint, request, at_s, claim) for claim in claims]
     if play.records and not looked_at:
         raise _unrecognised("no record holds a verdict that can be read")
-    missing = _missing(play, len(looked_at), min_coverage)
+    missing = _missing(play, looked_at, rules)
     if missing and not any(score.unclean for score in scores):
         raise _refused(missing)
     return Judged(scores, Shortfall(Reason.SAMPLE_REFUSED, f"{endpoint} {missing}") if missing else None)
@@ -121,7 +137,10 @@ def _parsed(raw: str) -> _Play:
         raise _unrecognised("it holds no records")
     if len(records) > _MAX_RECORDS:
         raise _unrecognised(f"it holds more than {_MAX_RECORDS:,} records")
-    return _Play(stream, max(played_s, 0.0), interval_s, tuple(map(_beat, beats)), records)
+    models = body.get("models")
+    if not isinstance(models, list) or not models:
+        raise _unrecognised("it does not say what was looked for")
+    return _Play(stream, max(played_s, 0.0), interval_s, tuple(map(_beat, beats)), records, tuple(map(str, models)))
 
 
 def _beat(beat: Any) -> tuple[float, float]:
@@ -141,18 +160,18 @@ def _belonging(record: Any, play: _Play) -> tuple[int, float]:
     return int(moment_ms), started_s
 
 
-def _claims(untrusted: Any) -> tuple[list[_Claim], bool]:
-    """Return what is said of one picture, and whether that includes a verdict at all."""
+def _claims(untrusted: Any) -> list[_Claim]:
+    """Return what is said of one picture."""
     try:
         detections = parse_json(untrusted) if isinstance(untrusted, str) else None
     except ValueError:
         detections = None
     if not isinstance(detections, list):
-        return [_Claim("detect_info", UNKNOWN_SCORE, unclean=True)], False
+        return [_Claim("detect_info", UNKNOWN_SCORE, unclean=True)]
     claims = list(map(_claim, detections[:_MAX_DETECTIONS]))
     if len(detections) > _MAX_DETECTIONS:
         claims.append(_Claim("detect_info", UNKNOWN_SCORE, unclean=True))
-    return claims, any(claim.risk for claim in claims)
+    return claims
 
 
 def _claim(detection: Any) -> _Claim:
@@ -169,14 +188,32 @@ def _claim(detection: Any) -> _Claim:
     return _Claim(label, UNKNOWN_SCORE if confidence is None else confidence, word, unclean=True)
 
 
-def _missing(play: _Play, looked_at: int, min_coverage: float) -> str:
-    """Return what is missing of a play's pictures; nothing where there are enough."""
+def _missing(play: _Play, looked_at: Mapping[str, Mapping[int, float]], rules: ReadingRules) -> str:
+    """Return what is missing of a play's pictures; nothing where there are enough.
+
+    Args:
+        play: what was played.
+        looked_at: which pictures each model judged: Unix ms, and seconds of the file.
+        rules: how many are enough.
+    """
     if not looked_at:
         return f"played {play.played_s:.0f} s, and no record came: nothing is known of the file"
+    told = f"played {play.played_s:.0f} s, and"
     expected = max(1, int(play.played_s / play.interval_s))
-    if looked_at >= min_coverage * expected:
-        return ""
-    return f"played {play.played_s:.0f} s, and only {looked_at} of about {expected} pictures came back judged"
+    for model in play.models:
+        moments = looked_at.get(model.casefold(), {})
+        if len(moments) < rules.min_coverage * expected:
+            return f"{told} only {len(moments)} of about {expected} pictures came back judged for {model}"
+        start_s, end_s = _longest_gap(moments.values(), play.played_s)
+        if end_s - start_s > max(rules.max_gap_s, _GAP_INTERVALS * play.interval_s):
+            return f"{told} no picture between {start_s:.0f} and {end_s:.0f} s came back judged for {model}"
+    return ""
+
+
+def _longest_gap(moments_s: Iterable[float], played_s: float) -> tuple[float, float]:
+    """Return the longest stretch of a film in which nothing was looked at."""
+    bounds = [0.0, *sorted(moments_s), played_s]
+    return max(pairwise(bounds), key=lambda gap: gap[1] - gap[0])
 
 
 def _score(endpoint: str, request: Request, at_s: float, claim: _Claim) -> Score:

@@ -32,6 +32,7 @@ CLOSING_S: Final = 20.0
 """Longest time that closing may take; what is not closed then is closed at the next start."""
 _MISSING_S: Final = 2.0
 _MISSING_SHARE: Final = 0.02
+_MISSING_MOST_S: Final = 10.0
 """A play may end this much before the declared end of the file: declared durations are rounded, and sound may last
 longer than pictures."""
 _ID_CHARS: Final = 100
@@ -88,7 +89,8 @@ class LiveSession:
         try:
             created = await self._desk.api.create(settings)
         except EndpointError as error:
-            if not error.maybe_charged:  # nothing was created
+            in_doubt = error.maybe_charged or (error.failure is Failure.TRANSIENT and error.vendor_code)
+            if not in_doubt:  # nothing was created
                 await self._desk.handles.closed(INTENTION, self._intention)
             raise
         self._opened = OpenStream(created.id, stream_digest(created.key))
@@ -114,6 +116,7 @@ class LiveSession:
             "version": ANSWER_VERSION,
             "stream": self._opened.stream,
             "frame_interval": desk.config.interval_s,
+            "models": list(desk.config.models.wanted),
             "played_s": round(played.seconds, 3),
             "copied": played.copied,
             "beats": [list(beat) for beat in played.beats],
@@ -140,7 +143,7 @@ class LiveSession:
             failure = Failure.REFUSED if error.reason in _UNPLAYABLE else Failure.TRANSIENT
             raise EndpointError(failure, error.detail) from None
         missing_s = sample.duration_s - played.seconds
-        if missing_s > max(_MISSING_S, _MISSING_SHARE * sample.duration_s):
+        if missing_s > min(max(_MISSING_S, _MISSING_SHARE * sample.duration_s), _MISSING_MOST_S):
             detail = f"only {played.seconds:.1f} of {sample.duration_s:.1f} s could be played"
             raise EndpointError(Failure.REFUSED, detail)
         if sample.duration_s <= 0.0 and played.seconds >= config.max_play_s - _MISSING_S:

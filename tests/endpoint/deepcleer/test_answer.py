@@ -140,6 +140,19 @@ def test_both_nestings_are_read_alike() -> None:
     assert of_sound({"detail": told}) == of_sound(told)
 
 
+@pytest.mark.parametrize("worse", ["riskLevel", "detail"])
+def test_of_two_levels_the_better_does_not_cover_the_worse(worse: str) -> None:
+    bad = {"riskLevel": "REJECT", "riskLabel1": "abuse"}
+    body = {**bad, "detail": PASS} if worse == "riskLevel" else {**PASS, "detail": bad}
+    assert any(score.unclean for score in of_sound(body))
+
+
+def test_more_stretches_than_are_read_are_not_clean() -> None:
+    stretch = {"audioStarttime": 0, "audioEndtime": 10, **PASS}
+    assert not any(score.unclean for score in of_sound({**PASS, "audioDetail": [stretch] * 1000}))
+    assert any(score.unclean for score in of_sound({**PASS, "audioDetail": [stretch] * 1001}))
+
+
 def test_a_code_inside_that_is_no_success_is_no_answer() -> None:
     for body in ({"detail": {"code": 1905, **PASS}}, {"code": 1905, **PASS}):
         with pytest.raises(EndpointError, match="1905"):

@@ -214,6 +214,22 @@ async def test_a_vendor_that_says_that_it_knows_no_such_sound_is_believed_at_onc
     await endpoint.close()
 
 
+@pytest.mark.parametrize("nothing", [faults.garbage(), Fault(Kind.ANSWER, body=b'{"message": "busy"}')])
+async def test_an_answer_that_cannot_be_read_while_looking_for_a_submission_does_not_have_it_paid_again(
+    server: DeepCleerServer, nothing: Fault
+) -> None:
+    endpoint = endpoint_of(server, found_again_s=0.1)
+    await endpoint.open()
+    request = long_request(endpoint)
+    await endpoint.premises.handles.opened("audio", bt_id_of(request))
+    server.other_faults.when(lambda _: True, nothing)
+    with pytest.raises(EndpointError):
+        await endpoint.submit(request)
+    assert server.calls == []
+    assert left(endpoint) == [bt_id_of(request)]
+    await endpoint.close()
+
+
 async def test_trouble_while_looking_for_a_submission_does_not_have_it_paid_again(server: DeepCleerServer) -> None:
     endpoint = endpoint_of(server, found_again_s=0.1)
     await endpoint.open()

@@ -11,6 +11,7 @@ from batch_scan.endpoint.deepcleer.config import DeepCleerConfig
 from batch_scan.endpoint.deepcleer.endpoint import DeepCleer, build
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.model import Digest
+from batch_scan.sandbox.faults import Fault, Kind
 from batch_scan.vocabulary import Category, Reason
 from tests.endpoint.deepcleer.kit import frame_sample, picture, request_of, table_of
 from tests.endpoint.deepcleer.test_files import code
@@ -100,6 +101,19 @@ async def test_a_picture_that_failed_for_now_is_asked_about_again_alone(
     assert (answer.tokens_charged, server.tokens_used) == (12, 12)
     assert len(endpoint.read(request, answer)) >= 12
     assert endpoint.shortfall(request, answer) is None
+
+
+async def test_of_two_words_about_a_picture_asked_about_again_neither_counts(
+    endpoint: DeepCleer, server: DeepCleerServer
+) -> None:
+    server.image_codes[digest_bytes(PICTURES[3])] = [1903]
+    server.faults.queue(Fault(Kind.CHANGE, change=lambda body: body))
+    server.faults.queue(Fault(Kind.CHANGE, change=lambda body: {**body, "imgs": body["imgs"] * 2}))
+    request = twelve(endpoint)
+    answer = await endpoint.submit(request)
+    gap = endpoint.shortfall(request, answer)
+    assert gap is not None
+    assert "did not judge 1 picture" in gap.detail
 
 
 async def test_a_picture_that_goes_on_failing_fails_the_request_to_be_asked_another_time(

@@ -245,6 +245,37 @@ async def test_what_cannot_be_closed_at_the_start_is_a_note_and_tried_next_time(
     await endpoint.close()
 
 
+async def test_a_closing_that_is_answered_with_a_code_nobody_knows_is_tried_next_time(
+    server: DeepCleerServer, given: Premises
+) -> None:
+    await given.handles.opened("stream", "left-open")
+    for number, still in ((4040, ["left-open"]), (1902, [])):
+        server.other_faults.clear()
+        server.other_faults.when(lambda seen: "finish" in seen.path, code(number))
+        endpoint = endpoint_of(server, given)
+        await endpoint.open()
+        assert left(endpoint) == still
+        await endpoint.close()
+
+
+async def test_of_two_words_about_one_stretch_the_better_does_not_cover_the_worse(
+    server: DeepCleerServer, given: Premises, host: MediaHost
+) -> None:
+    server.stream_pause_s = HOUR_S
+    endpoint = endpoint_of(server, given)
+    await endpoint.open()
+    request = file_request(endpoint, host)
+    asking = asyncio.create_task(endpoint.submit(request))
+    stream = await opened(server, endpoint)
+    told = [stretch(0, 0, 25), stretch(0, 0, 25, riskLevel="REJECT", riskLabel1="abuse"), END]
+    async with httpx.AsyncClient() as vendor:
+        for callback in told:
+            body = {**callback, "requestId": f"{stream}_0", "btId": request.key}
+            assert (await vendor.post(server.calls[0].fields["callback"], json=body)).status_code == 200
+    assert any(score.unclean for score in endpoint.read(request, await asking))
+    await endpoint.close()
+
+
 async def test_streams_need_callbacks_and_say_so(server: DeepCleerServer) -> None:
     with pytest.raises(UsageError, match=r"\[callbacks\]"):
         await endpoint_of(server, Premises()).open()
@@ -369,6 +400,13 @@ def test_a_file_that_was_not_heard_whole_is_no_answer(callbacks: list[Any]) -> N
     with pytest.raises(EndpointError) as caught:
         of_callbacks(callbacks)
     assert caught.value.failure is Failure.REFUSED
+
+
+def test_an_end_that_was_bad_stays_bad() -> None:
+    bad_end = {**END, "auxInfo": {"errorCode": 3002}}
+    for ends in ([bad_end, END], [END, bad_end]):
+        with pytest.raises(EndpointError, match="no valid data"):
+            of_callbacks([stretch(0, 0, 25), *ends])
 
 
 def test_how_much_may_be_missing_is_the_users_to_say() -> None:

@@ -62,7 +62,9 @@ def quick(**table: Any) -> VisionularConfig:
     return VisionularConfig.model_validate({**waits, **table})
 
 
-def raw_of(detections: list[Any], *, key: str = "202601-key", of: str = "202601-key") -> str:
+def raw_of(
+    detections: list[Any], *, key: str = "202601-key", of: str = "202601-key", models: tuple[str, ...] = ("nude",)
+) -> str:
     """Return an answer with one record of one picture at second 1."""
     record = {
         "id": 1,
@@ -74,7 +76,7 @@ def raw_of(detections: list[Any], *, key: str = "202601-key", of: str = "202601-
         "started_s": 1_763_554_494,
     }
     play = {"version": 1, "stream": stream_digest(key), "frame_interval": 1, "played_s": 1.9, "beats": [[0.0, 0.0]]}
-    return json.dumps({**play, "records": [record]})
+    return json.dumps({**play, "models": list(models), "records": [record]})
 
 
 def detection(model: str = "nude", confidence: float = 0.0, risk: str | None = "pass") -> dict[str, Any]:

@@ -16,6 +16,7 @@ from batch_scan.endpoint.visionular.closing import INTENTION, STREAM
 from batch_scan.endpoint.visionular.endpoint import build
 from batch_scan.errors import EndpointError, Failure, UsageError
 from batch_scan.sandbox import faults
+from batch_scan.sandbox.faults import Fault, Kind
 from batch_scan.sandbox.visionular.server import VisionularServer
 from batch_scan.vocabulary import Category, Medium
 from tests.callbacks.posting import receiving
@@ -316,7 +317,7 @@ async def test_what_is_no_film_is_refused_and_leaves_nothing_open(
 
 async def test_a_play_of_which_no_record_comes_says_nothing_of_the_file(server: VisionularServer, clip: Path) -> None:
     server.records_late_s = 3600.0
-    endpoint = made(server)
+    endpoint = made(server, settle_max_s=1.0)
     await endpoint.open()
     with pytest.raises(EndpointError, match="no record came") as caught:
         await played(endpoint, clip, CLIP_S)
@@ -415,6 +416,18 @@ async def test_a_stream_whose_creation_was_never_answered_is_found_by_its_metada
     assert not server.left_open
 
 
+async def test_a_stream_that_was_created_though_a_code_says_it_failed_is_closed(
+    server: VisionularServer, clip: Path
+) -> None:
+    server.faults.queue(Fault(Kind.CHANGE, change=lambda body: {**body, "code": 500, "data": None}))
+    endpoint = made(server)
+    await endpoint.open()
+    with pytest.raises(EndpointError, match="code 500"):
+        await played(endpoint, clip, CLIP_S)
+    assert not server.left_open
+    await endpoint.close()
+
+
 async def test_streams_of_others_are_left_alone(server: VisionularServer, clip: Path) -> None:
     endpoint, other = made(server), made(server)
     for one in (endpoint, other):
@@ -445,10 +458,11 @@ async def test_killed_in_the_middle_the_next_start_leaves_nothing_open(
         child.kill()
         child.wait()
     assert server.left_open
+    await asyncio.to_thread(server.wait_until_quiet)  # nobody would hear of the rest, and it would be paid
+    assert server.tokens_used < LONG_S / 2
     endpoint = made(server)
     endpoint.premises = Premises(handles=FileHandles(handles))
     assert (await endpoint.open()).note == ""
-    await asyncio.to_thread(server.wait_until_quiet)
     assert not server.left_open
     assert json.loads(handles.read_text()) == []
     await endpoint.close()
@@ -469,6 +483,31 @@ async def test_killed_before_the_stream_was_known_the_next_start_finds_it(server
     assert [server.streams[one].metadata for one in server.open_streams] == ["of somebody else"]
     assert not handles.left_open(INTENTION) + handles.left_open(STREAM)
     await endpoint.close()
+
+
+async def test_an_audit_task_that_is_gone_needs_no_stopping(server: VisionularServer, clip: Path) -> None:
+    server.other_faults.when(lambda seen: seen.path.endswith("stop-audit-task"), faults.status(404, b"{}"))
+    endpoint = made(server)
+    await endpoint.open()
+    await played(endpoint, clip, CLIP_S)
+    assert not endpoint.premises.handles.left_open(STREAM)
+    await endpoint.close()
+
+
+async def test_an_intention_stays_where_not_every_stream_could_be_looked_at(server: VisionularServer) -> None:
+    handles = MemoryHandles()
+    await handles.opened(INTENTION, "batch-scan aaaa 1")
+    lost = server.create_stream("batch-scan aaaa 1", {"frame_interval": 1, "models": {"nude": 0.5}})
+    server.create_stream("of somebody else")
+    server.max_limit = 1
+    for pages, left in ((1, ["batch-scan aaaa 1"]), (10, [])):
+        endpoint = made(server, max_pages=pages)
+        endpoint.premises = Premises(handles=handles)
+        note = (await endpoint.open()).note
+        assert ("max_pages" in note) == bool(left)
+        assert handles.left_open(INTENTION) == left
+        assert lost.enabled == bool(left)
+        await endpoint.close()
 
 
 async def test_what_cannot_be_closed_at_the_start_is_told(server: VisionularServer) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from batch_scan.endpoint.visionular.gathering import subject_of
 from batch_scan.endpoint.visionular.ids import stream_digest
-from batch_scan.endpoint.visionular.records import UNKNOWN_SCORE, read_records
+from batch_scan.endpoint.visionular.records import UNKNOWN_SCORE, ReadingRules, read_records
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.model import Answer, Digest, Request, RequestId, Sample, Score
 from batch_scan.vocabulary import Category, Medium
@@ -24,7 +24,7 @@ EVENT: dict[str, Any] = {
 
 def read(raw: str, start_offset_s: float = 0.0) -> list[Score]:
     answer = Answer(raw=raw, tokens_charged=0)
-    return read_records("visionular", REQUEST, answer, min_coverage=0.5, start_offset_s=start_offset_s).scores
+    return read_records("visionular", REQUEST, answer, ReadingRules(0.5, 20.0, start_offset_s)).scores
 
 
 def played(
@@ -47,7 +47,7 @@ def played(
         (detection("nude", 0.1, "BLOCK"), Category.NUDITY, 0.1, "BLOCK", True),
         ({"model": "nude", "risk_level": "reject"}, Category.NUDITY, UNKNOWN_SCORE, "reject", True),
         ({"model": "nude", "confidence": 7, "risk_level": "pass"}, Category.NUDITY, 1.0, "pass", False),
-        ({"risk_level": "pass"}, Category.OTHER, 0.0, "pass", False),
+        ({"risk_level": "reject"}, Category.OTHER, UNKNOWN_SCORE, "reject", True),
     ],
 )
 def test_a_detection_becomes_a_score(
@@ -62,6 +62,11 @@ def test_the_status_of_a_detection_is_not_what_judges() -> None:
     raw = json.loads(raw_of([detection("nude", 0.32)]))
     raw["records"][0]["detect_status"] = 99
     assert not any(score.unclean for score in read(json.dumps(raw)))
+
+
+def test_a_pass_of_a_model_without_a_name_is_no_answer_of_the_one_that_was_asked_for() -> None:
+    with pytest.raises(EndpointError, match="only 0 of about 1 pictures came back judged for nude"):
+        read(raw_of([{"risk_level": "pass"}]))
 
 
 @pytest.mark.parametrize("said", ["nonsense", "{", '{"model": "nude"}', "[7]", "null", None, 7])
@@ -94,6 +99,26 @@ def test_half_of_the_pictures_that_were_due_are_enough(moments: int, *, enough: 
     else:
         with pytest.raises(EndpointError, match="only 4 of about 10"):
             read(raw)
+
+
+def test_a_film_of_which_a_long_stretch_was_not_looked_at_is_no_answer() -> None:
+    first = [float(at) for at in range(60)]
+    assert len(read(played([*first, *(float(at) for at in range(79, 100))], played_s=100.0))) == 81
+    for moments in (first, [at + 40.0 for at in first], [*first[:30], *(at + 40.0 for at in first[20:])]):
+        with pytest.raises(EndpointError, match=r"no picture between (59 and 100|0 and 40|29 and 60) s"):
+            read(played(moments, played_s=100.0))
+
+
+def test_a_gap_is_never_shorter_than_three_intervals() -> None:
+    assert len(read(played([0.0, 80.0, 120.0, 160.0], played_s=200.0, interval=40))) == 4
+
+
+def test_every_model_must_have_said_something_of_enough_pictures() -> None:
+    both = json.loads(raw_of([detection("nude"), detection("weapon")], models=("nude", "weapon")))
+    assert len(read(json.dumps(both))) == 2
+    both["records"][0]["detect_info"] = json.dumps([detection("nude")])
+    with pytest.raises(EndpointError, match="only 0 of about 1 pictures came back judged for weapon"):
+        read(json.dumps(both))
 
 
 def test_a_picture_counts_once_however_often_it_is_listed() -> None:
