@@ -18,6 +18,7 @@ from batch_scan import __version__
 from batch_scan.errors import BatchScanError, LockedError, UsageError
 from batch_scan.job import FailOn, LogFormat
 from batch_scan.jobfile import load_job
+from batch_scan.lazy_pandas import keep_pandas_out
 from batch_scan.logs import set_up_logs
 from batch_scan.model import RunTotals
 from batch_scan.totals import Exit
@@ -112,6 +113,7 @@ def _run(command: str, arguments: argparse.Namespace) -> int:
 
 
 def _scan(arguments: argparse.Namespace) -> int:
+    keep_pandas_out()
     from batch_scan.engine.one_machine import run_scan  # noqa: PLC0415 - `--help` need not wait for it
     from batch_scan.progress import Progress  # noqa: PLC0415
 
@@ -130,6 +132,7 @@ def _scan(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    keep_pandas_out()
     from batch_scan.plan import plan_scan  # noqa: PLC0415
     from batch_scan.plan_text import plan_dict, plan_text  # noqa: PLC0415
     from batch_scan.progress import Progress  # noqa: PLC0415
