@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _THREAD_TIMEOUT_S = 20.0
+_TURNS_TO_ACCEPT = 3
+"""Turns of the loop after which a connection that has just been accepted is known, and can be closed."""
 
 
 class ThreadServer(ABC):
@@ -129,6 +131,8 @@ class ThreadServer(ABC):
         await self._end.wait()
         server.close()
         self._release()
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         for transport in list(self._transports.values()):
             transport.abort()
         await asyncio.gather(*state.tasks, return_exceptions=True)
