@@ -192,9 +192,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"batch-scan {__version__}")
     parser.add_argument("--log-format", choices=list(LogFormat), help="messages on standard error (default: text)")
     if command == "report":
-        parser.add_argument(
-            "run", metavar="RUN", help="a report (its newest run), or REPORT/RUN_ID"
-        )
+        parser.add_argument("run", metavar="RUN", help="a report (its newest run), or REPORT/RUN_ID")
         return parser
     if command in _ELSEWHERE:
         resolve_name(_ELSEWHERE[command].format("add"))(parser)

@@ -1,0 +1,101 @@
+"""The media room's own decoding without the scan around it, in one process: the best bare way that is known.
+
+    python -m benchmarks.bare FILE [FILE ...] --interval 10.7 [--mode exact|fast|keyframe] [--tolerance S]
+    python -m benchmarks.bare FILE --all       # decode every picture and drop it
+
+Pictures are scaled and encoded as in a scan, and dropped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+import av
+from av.video.codeccontext import VideoCodecContext
+
+from batch_scan.media import wire
+from batch_scan.media.interface import MediaLimits
+from batch_scan.media.worker_frames import TrackFrames
+from batch_scan.media.worker_open import LibavLog, open_media
+from batch_scan.media.worker_probe import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def pictures(path: str, **wanted: Any) -> Iterator[wire.Picture]:
+    """Yield the wanted pictures of a file's first picture track.
+
+    Args:
+        path: the file.
+        wanted: what differs from a request for exact pictures every 10.7 s, each its own; see `media.frames`.
+    """
+    limits = MediaLimits()
+    request: dict[str, Any] = {
+        "path": path,
+        "interval_s": 10.7,
+        "longest_px": 640,
+        "mode": "exact",
+        "tolerance_s": 0.0,
+        "max_frames": 0,
+        "dedup": False,
+        "jpeg_quality": 85,
+        "max_streams": limits.max_streams,
+        "max_pixels": limits.max_pixels,
+        "max_duration_s": limits.max_duration_s,
+        "max_wanted_frames": limits.max_wanted_frames,
+        **wanted,
+    }
+    log = LibavLog()
+    with open_media(path, request, log) as container:
+        info = describe(container, log)
+    request["duration_s"] = info["duration_s"]
+    sent: list[bytes] = []
+    for track in info["tracks"]:
+        if track["type"] == "video":
+            TrackFrames(request, track, log, sent.append).run()
+            break
+    for message in sent:
+        kind, _ = wire.unpack_header(message[: wire.HEADER.size])
+        if kind is wire.Kind.PICTURE:
+            yield wire.unpack_picture(message[wire.HEADER.size :])
+
+
+def decode_all(path: str | Path) -> int:
+    """Decode every picture on one thread, and return their number."""
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        if isinstance(stream.codec_context, VideoCodecContext):
+            stream.codec_context.thread_count = 1
+        return sum(1 for _ in container.decode(stream))
+
+
+def main() -> None:
+    """Do it, and print how many pictures came."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+")
+    parser.add_argument("--interval", type=float, default=10.7)
+    parser.add_argument("--mode", default="exact")
+    parser.add_argument("--tolerance", type=float, default=0.0)
+    parser.add_argument("--dedup", action="store_true")
+    parser.add_argument("--longest", type=int, default=640)
+    parser.add_argument("--all", action="store_true")
+    options = parser.parse_args()
+    wanted = {
+        "interval_s": options.interval,
+        "mode": options.mode,
+        "tolerance_s": options.tolerance,
+        "dedup": options.dedup,
+        "longest_px": options.longest,
+    }
+    count = 0
+    for path in options.files:
+        count += decode_all(path) if options.all else sum(1 for _ in pictures(path, **wanted))
+    sys.stdout.write(f"{count}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The ways of doing the same work that a scan is compared with, as argument lists of programs.
+
+*Naive* is what a first script does: three processes a file, one that looks what it is, one that decodes all of it to
+JPEGs at the interval, one that makes FLAC of its sound. *Bare* is the cheapest known without anything around it: the
+media room's own decoding in one process that throws its pictures away, and one ffmpeg for the sound.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from batch_scan.media.program import ffmpeg_exe
+from benchmarks.measure import Cost, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_QUIET = ("-nostdin", "-v", "error", "-y")
+_JPEG = ("-strict", "unofficial", "-q:v", "3")  # JPEG of the range that videos have
+
+
+def scan(source: Path, *words: str) -> Cost:
+    """Scan a file or a directory of them with an endpoint that answers at once; see `null`."""
+    return run([sys.executable, "-m", "benchmarks.null", source, *words])
+
+
+def naive(path: Path, interval_s: float, scratch: Path, *, sound: bool = True, pictures: bool = True) -> Cost:
+    """Look at, decode and encode a file in three processes."""
+    total = run([ffmpeg_exe(), "-nostdin", "-hide_banner", "-i", path], allowed=(1,))  # it says what it is, and leaves
+    if pictures:
+        total += run([*_input(path), "-an", "-vf", f"fps=1/{interval_s}", *_JPEG, scratch / "%06d.jpg"])
+    if sound:
+        total += flac(path, scratch)
+    return total
+
+
+def flac(path: Path, scratch: Path) -> Cost:
+    """Make 16 kHz mono FLAC of a file's sound: the best bare command for it."""
+    return run([*_input(path), "-vn", "-ac", "1", "-ar", "16000", scratch / "sound.flac"])
+
+
+def bare(path: Path, interval_s: float, mode: str, *words: str) -> Cost:
+    """Take the pictures out in one process that does nothing else; see `bare`."""
+    return run([sys.executable, "-m", "benchmarks.bare", path, "--interval", str(interval_s), "--mode", mode, *words])
+
+
+def program(path: Path, interval_s: float, mode: str, scratch: Path) -> Cost:
+    """Take the pictures out with one ffmpeg: the best command that gives the wanted ones at the wanted size.
+
+    In exact mode that decodes everything: the program has no option that spares what no wanted picture needs. In
+    keyframe mode it decodes every keyframe.
+    """
+    before = ("-skip_frame", "nokey") if mode == "keyframe" else ()
+    size = "scale=w='min(640,iw)':h=-2:flags=area"
+    chosen = f"fps=1/{interval_s}:round=up,{size}"
+    words = [*_input(path, *before), "-an", "-vf", chosen, *_JPEG, scratch / "%06d.jpg"]
+    return run(words)
+
+
+def full(path: Path) -> Cost:
+    """Decode every picture of a file and drop it."""
+    return run([sys.executable, "-m", "benchmarks.bare", path, "--all"])
+
+
+def _input(path: Path, *before: str) -> Sequence[str | Path]:
+    return [ffmpeg_exe(), *_QUIET, "-threads", "1", *before, "-i", path]
