@@ -6,12 +6,13 @@ Credentials come from each cloud's own chain and stay there: nothing here writes
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias, assert_never
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
+import obstore
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from batch_scan.errors import UsageError
@@ -21,6 +22,8 @@ from batch_scan.store_url import BucketUrl, Cloud, is_bucket_url, parse_bucket_u
 from batch_scan.untrusted import clean_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from obstore.store import AzureConfig, ClientConfig, GCSConfig, RetryConfig, S3Config
 
 __all__ = [
@@ -31,7 +34,9 @@ __all__ = [
     "check_readable",
     "explain",
     "is_bucket_url",
+    "is_same_bucket",
     "is_transient",
+    "listing_url",
     "open_bucket",
     "open_store",
     "parse_bucket_url",
@@ -61,6 +66,8 @@ _ENDPOINTS = {
     Cloud.GCS: ("GOOGLE_BASE_URL", "STORAGE_EMULATOR_HOST"),
     Cloud.AZURE: ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
+_GOOGLE = "https://storage.googleapis.com"
+_LISTING_LIFETIME = timedelta(minutes=5)
 _ACCOUNTS = ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
 
 
@@ -102,7 +109,49 @@ def open_store(url: str, options: StoreOptions) -> tuple[BucketStore, str]:
 
 def open_bucket(place: BucketUrl, options: StoreOptions, *, retries: int = 4) -> BucketStore:
     """Return the bucket of a URL, which asks again so often by itself. Raises UsageError as `open_store` does."""
+    return _open(place, options, _endpoint(place, options), retries)
+
+
+def listing_url(place: BucketUrl, options: StoreOptions, query: Mapping[str, str]) -> str:
+    """Return a URL that answers a request for a listing (ListObjectsV2) with these parameters; signed, so never shown.
+
+    obstore signs URLs of objects alone. What stands behind a `#` is no part of a URL that is signed or asked for, so
+    here the object's path goes there, and the listing's own URL is the endpoint.
+
+    Raises:
+        UsageError: the store cannot be set up.
+        ValueError: the cloud lists in another way, or these credentials cannot sign.
+    """
+    if place.cloud is Cloud.AZURE:
+        raise ValueError("Azure lists in another way")
     endpoint = _endpoint(place, options)
+    store = _open(place, options, endpoint, 0)
+    if not endpoint:
+        region = store.config.get("region") or "us-east-1"
+        endpoint = f"https://s3.{region}.amazonaws.com" if place.cloud is Cloud.S3 else _GOOGLE
+    bucket = endpoint if options.virtual_host and options.endpoint else f"{endpoint}/{place.bucket}"
+    payer = {"x-amz-request-payer": "requester"} if options.request_payer else {}
+    url = f"{bucket}?{urlencode({**query, **payer}, quote_via=quote)}"
+    if str(store.config.get("skip_signature")).lower() == "true":
+        return url
+    signing = _open(place, replace(options, virtual_host=False, request_payer=False), f"{url}#", 0)
+    try:
+        return obstore.sign(signing, "GET", "", _LISTING_LIFETIME).partition("#")[0]
+    except STORE_ERRORS as error:
+        raise ValueError(explain(error)) from None
+
+
+def is_same_bucket(one: tuple[BucketUrl, StoreOptions], other: tuple[BucketUrl, StoreOptions]) -> bool:
+    """Whether two URLs, with how they are reached, name the same bucket. Raises UsageError as `open_store` does."""
+    return _identity(*one) == _identity(*other)
+
+
+def _identity(place: BucketUrl, options: StoreOptions) -> tuple[str, ...]:
+    account = _account(place, options) if place.cloud is Cloud.AZURE else ""
+    return (place.cloud, place.bucket, account, _endpoint(place, options))
+
+
+def _open(place: BucketUrl, options: StoreOptions, endpoint: str, retries: int) -> BucketStore:
     client: ClientConfig = {**_CLIENT, "allow_http": endpoint.startswith("http://")}
     setup = _Setup(options, endpoint, client, {**_RETRY, "max_retries": retries})
     try:
@@ -165,7 +214,7 @@ def _gcs(place: BucketUrl, setup: _Setup) -> GCSStore:
 
 def _azure(place: BucketUrl, setup: _Setup) -> AzureStore:
     options, endpoint = setup.options, setup.endpoint
-    account = place.account or options.account or next(filter(None, map(os.environ.get, _ACCOUNTS)), "")
+    account = _account(place, options)
     if not account:
         raise UsageError(
             f"{place.root}: the storage account is not known; set AZURE_STORAGE_ACCOUNT_NAME, or write the URL as "
@@ -175,6 +224,10 @@ def _azure(place: BucketUrl, setup: _Setup) -> AzureStore:
     if endpoint:
         config["endpoint"] = endpoint
     return AzureStore(place.bucket, config=config, client_options=setup.client, retry_config=setup.retry)
+
+
+def _account(place: BucketUrl, options: StoreOptions) -> str:
+    return place.account or options.account or next(filter(None, map(os.environ.get, _ACCOUNTS)), "")
 
 
 def _endpoint(place: BucketUrl, options: StoreOptions) -> str:

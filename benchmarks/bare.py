@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -49,7 +50,8 @@ def pictures(path: str, **wanted: Any) -> Iterator[wire.Picture]:
         "max_wanted_frames": limits.max_wanted_frames,
         **wanted,
     }
-    log = LibavLog()
+    log = _log()
+    log.reset()
     with open_media(path, request, log) as container:
         info = describe(container, log)
     request["duration_s"] = info["duration_s"]
@@ -62,6 +64,12 @@ def pictures(path: str, **wanted: Any) -> Iterator[wire.Picture]:
         kind, _ = wire.unpack_header(message[: wire.HEADER.size])
         if kind is wire.Kind.PICTURE:
             yield wire.unpack_picture(message[wire.HEADER.size :])
+
+
+@cache
+def _log() -> LibavLog:
+    """Return the one log that this process listens to."""
+    return LibavLog()
 
 
 def decode_all(path: str | Path) -> int:

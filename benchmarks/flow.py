@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks import media, ways
+from benchmarks.bare import pictures
 from benchmarks.measure import Cost, Ratio, in_turn, run, spread, table
 
 if TYPE_CHECKING:
@@ -18,48 +19,51 @@ if TYPE_CHECKING:
 
 _INTERVAL_S = "10.7"
 _HOUR_S = 3600
-_FRAMES_PER_MINUTE = 600.0
+_RATE_PER_MINUTE = 240.0
 _LATENCY_S = "0.5"
 
 
 def measure(options: Options) -> str:
-    """Return wall times for an hour of film, beyond start-up: pictures only, once decoder-bound, once rate-bound."""
+    """Return wall times for an hour of film, pictures only, beyond start-up: once decoder-bound, once rate-bound."""
     kind = next(kind for kind in media.FILMS if kind.name == "480p")
-    corpus = options.scratch / "corpus"
+    corpus, none = options.scratch / "corpus", options.scratch / "none"
     corpus.mkdir()
-    for number in range(_HOUR_S // options.length_s):
-        media.copy(
-            media.film(options.media, kind, options.length_s), corpus / f"{number}.{kind.suffix}", f"film {number}"
-        )
-    files = sorted(corpus.iterdir())
-    none = options.scratch / "none"
     none.mkdir()
+    film = media.film(options.media, kind, options.length_s)
+    files = [corpus / f"{number}.{kind.suffix}" for number in range(_HOUR_S // options.length_s)]
+    for path in files:
+        media.copy(film, path, path.name)
+    hour = media.film(options.media, kind, _HOUR_S)
+    requests = len({one.jpeg for one in pictures(str(hour), interval_s=float(_INTERVAL_S))})  # no content twice
     words = ("--interval", _INTERVAL_S, "--no-sound", "--workers", str(os.cpu_count()))
-    paced = (*words, "--mode", "keyframe", "--batch", "1", "--rate", str(_FRAMES_PER_MINUTE), "--latency", _LATENCY_S)
-    start, started, alone, scan, at_rate = in_turn(
-        options.runs,
-        lambda: ways.scan(none, *words),
-        lambda: run([sys.executable, "-c", "import benchmarks.bare"]),
-        lambda: _decode(files),
-        lambda: ways.scan(corpus, *words),
-        lambda: ways.scan(corpus, *paced),
+    paced = (*words, "--batch", "1", "--rate", str(_RATE_PER_MINUTE), "--latency", _LATENCY_S)
+    start, started, alone, scan, at_rate = (
+        [cost.wall_s for cost in costs]
+        for costs in in_turn(
+            options.runs,
+            lambda: ways.scan(none, *words),
+            lambda: run([sys.executable, "-c", "import benchmarks.bare"]),
+            lambda: _decode(files),
+            lambda: ways.scan(corpus, *words),
+            lambda: ways.scan(hour, *paced),
+        )
     )
-    start_s, import_s = ([cost.wall_s for cost in costs] for costs in (start, started))
-    decoding_s = [cost.wall_s - least for cost, least in zip(alone, import_s, strict=True)]
-    scanning_s = [cost.wall_s - least for cost, least in zip(scan, start_s, strict=True)]
-    pacing_s = [cost.wall_s - least for cost, least in zip(at_rate, start_s, strict=True)]
-    frames = len(files) * (int(options.length_s / float(_INTERVAL_S)) + 1)
-    least_s = [(frames - 1) / (_FRAMES_PER_MINUTE / 60) + float(_LATENCY_S)] * options.runs
-    rows = [
-        ["decoding", spread(decoding_s), spread(scanning_s), Ratio.of(scanning_s, decoding_s)],
-        [f"{frames} requests at {_FRAMES_PER_MINUTE:.0f} a minute", spread(least_s), spread(pacing_s),
-         Ratio.of(pacing_s, least_s)],
-    ]  # fmt: skip
+    decoding_s, scanning_s, pacing_s = _beyond(alone, started), _beyond(scan, start), _beyond(at_rate, start)
+    least_s = [(requests - 1) / (_RATE_PER_MINUTE / 60) + float(_LATENCY_S)] * options.runs
+    stages = {
+        f"decoding {len(files)} films": (decoding_s, scanning_s),
+        f"{requests} requests at {_RATE_PER_MINUTE:.0f} a minute": (least_s, pacing_s),
+    }
+    rows = [[name, spread(bare), spread(whole), Ratio.of(whole, bare)] for name, (bare, whole) in stages.items()]
     return table(("slowest stage", "alone, s", "scan, s", "scan / alone"), rows)
 
 
+def _beyond(walls_s: list[float], least_s: list[float]) -> list[float]:
+    return [wall_s - least for wall_s, least in zip(walls_s, least_s, strict=True)]
+
+
 def _decode(files: list[Path]) -> Cost:
-    """Decode the files with nothing around it, one process a core, each taking the next file that is left."""
+    """Decode the files with nothing around it, one process a core, the files dealt out evenly."""
     began_s = time.perf_counter()
     cores = os.cpu_count() or 1
     argv = [sys.executable, "-m", "benchmarks.bare", "--interval", _INTERVAL_S]

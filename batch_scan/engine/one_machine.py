@@ -82,7 +82,8 @@ class Observer(Protocol):
 def source_of(job: Job, scratch: Path | None = None) -> Source:
     """Open the job's source. Raises UsageError."""
     table = job.source
-    own = (job.state_dir,) if "://" in job.report.uri else (Path(job.report.uri), job.state_dir)
+    is_remote = "://" in job.report.uri
+    own = (job.state_dir,) if is_remote else (Path(job.report.uri), job.state_dir)
     options = SourceOptions(
         include=table.include,
         exclude=table.exclude,
@@ -92,6 +93,7 @@ def source_of(job: Job, scratch: Path | None = None) -> Source:
         fetch_timeout_s=table.fetch_timeout_s,
         scratch=scratch,
         skip_directories=own,
+        skip_prefixes=((job.report.uri, job.report.bucket.options),) if is_remote else (),
         modified_after=table.modified_after,
         scratch_bytes=table.scratch_bytes,
         store=table.bucket.options,

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from batch_scan.errors import UsageError
 from batch_scan.source.bucket_fetch import BucketFiles
 from batch_scan.source.bucket_listing import Listing
+from batch_scan.source.bucket_pages import Pages
 from batch_scan.source.globs import Selection
 from batch_scan.source.scratch_room import ScratchRoom
-from batch_scan.store import check_readable, open_store
+from batch_scan.store import check_readable, is_same_bucket, open_store
 from batch_scan.store_url import parse_bucket_url
+from batch_scan.untrusted import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from batch_scan.model import Item, Refused, Stat
     from batch_scan.source.options import SourceOptions
+    from batch_scan.store import StoreOptions
 
 
 class BucketSource:
@@ -40,6 +43,8 @@ class BucketSource:
         self._place = type(place)(place.cloud, place.bucket, f"{prefix}/" if prefix else "", place.account)
         self._selection = Selection(options.include, options.exclude, options.modified_after)
         self._files = BucketFiles(options, ScratchRoom(options))
+        self._pages = Pages(self._place, options.store)
+        self._skipped = tuple(filter(None, (self._own(*one, options) for one in options.skip_prefixes)))
         self.uri = str(self._place)
         if not check_readable(self._store, self._place):
             raise UsageError(
@@ -49,7 +54,7 @@ class BucketSource:
 
     def entries(self) -> Iterator[Item | Refused]:
         """See `Source.entries`."""
-        return Listing(self._store, self._place, self._selection).entries()
+        return Listing(self._store, self._place, self._selection, self._pages, self._skipped).entries()
 
     def total(self) -> int | None:
         """See `Source.total`: not known without listing all."""
@@ -66,3 +71,16 @@ class BucketSource:
     def url(self, item: Item) -> str:
         """See `Source.url`: signed, where the options ask for it."""
         return self._files.url(item)
+
+    def _own(self, url: str, store: StoreOptions, options: SourceOptions) -> str:
+        """Return the beginning of all keys at a URL below this source; the source itself is always walked.
+
+        Raises UsageError where the URL cannot be followed.
+        """
+        try:
+            other = parse_bucket_url(url)
+        except ValueError as error:
+            raise UsageError(f"{clean_text(url.partition('?')[0])}: {error}") from None
+        key = f"{other.key.strip('/')}/"
+        is_below = key.startswith(self._place.key) and key not in {self._place.key, "/"}
+        return key if is_below and is_same_bucket((other, store), (self._place, options.store)) else ""

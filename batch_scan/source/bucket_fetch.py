@@ -198,24 +198,29 @@ class _Transfer:
                     raise FetchError(Reason.FETCH_FAILED, "the store sent more than it was asked for")
                 self.scratch.write_at(at, block)
                 at += len(block)
-        except PreconditionError:
-            raise await self._another() from None
         except STORE_ERRORS as error:
-            if is_transient(error):
+            if is_transient(error) and not isinstance(error, PreconditionError):
                 raise _CutError(at, error) from None
-            raise fetch_error(error) from None
+            raise await self._refusal(error) from None
         if at < end:
             raise _CutError(at, EOFError("the store sent less than it was asked for"))
 
-    async def _another(self) -> FetchError:
-        """Return why the object is not the one that was listed; some stores say of a deleted one that it changed."""
-        try:
-            await self.store.head_async(self.key)
-        except FileNotFoundError as error:
+    async def _refusal(self, error: BaseException) -> FetchError:
+        """Return why a range is refused for good.
+
+        Some stores say of a deleted object that it changed, and of a shorter one that the range cannot be had.
+        """
+        if isinstance(error, FileNotFoundError) or is_forbidden(error):
             return fetch_error(error)
+        try:
+            self._check(await self.store.head_async(self.key))
+        except FetchError as changed:
+            return changed
+        except FileNotFoundError as gone:
+            return fetch_error(gone)
         except STORE_ERRORS:
-            pass
-        return FetchError(Reason.CHANGED, _CHANGED)
+            pass  # what was said first stands
+        return FetchError(Reason.CHANGED, _CHANGED) if isinstance(error, PreconditionError) else fetch_error(error)
 
     def _check(self, meta: ObjectMeta) -> None:
         now = stat_of(meta)

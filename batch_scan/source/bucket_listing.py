@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from batch_scan.model import Item, Refused, Shortfall
 from batch_scan.source.bucket_fetch import stat_of
+from batch_scan.source.bucket_pages import BAD_PART, PageError, is_nameable
 from batch_scan.store_errors import STORE_ERRORS, explain, is_bad_key, is_transient
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason, Status
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
 
     from batch_scan.model import Stat
+    from batch_scan.source.bucket_pages import Page, Pages
     from batch_scan.source.globs import Selection
     from batch_scan.store import BucketStore
     from batch_scan.store_url import BucketUrl
@@ -32,11 +35,11 @@ _MAX_FAILURES = 3
 """So often in a row a listing may break off without having brought an object; obstore itself has asked again before."""
 _RETRY_WAIT_S = 1.0
 _BAD_KEY = re.compile(r'[Pp]ath "(.*?)"(?: contained|: Encountered)', re.DOTALL)
-_BAD_PART = re.compile(r"//|(?:^|(?<=/))\.\.?(?:/|$)|[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_EMPTY = 10_000
 _LISTS_FROM = {S3Store: True, GCSStore: True, AzureStore: False}
 """Whether a store can begin a listing behind a key; for Azure obstore lists from the start and drops what it knows."""
-_UNNAMEABLE = "slashes with nothing between them, `.` or `..` as a part, or control characters"
+_UNNAMEABLE = "a slash at an end, slashes with nothing between them, `.` or `..` as a part, or control characters"
 
 
 class Listing:
@@ -46,10 +49,21 @@ class Listing:
         store: the bucket.
         place: the prefix; what is shown of a key stands behind its root.
         selection: what is wanted; patterns match what stands behind the prefix.
+        pages: for what obstore cannot list; on Azure it lists nothing.
+        skipped: prefixes with a slash at their end; what lies below has no entry.
     """
 
-    def __init__(self, store: BucketStore, place: BucketUrl, selection: Selection) -> None:
+    def __init__(
+        self,
+        store: BucketStore,
+        place: BucketUrl,
+        selection: Selection,
+        pages: Pages,
+        skipped: tuple[str, ...] = (),
+    ) -> None:
         self._store = store
+        self._pages = pages
+        self._skipped = skipped
         self._root = place.root
         self._shown = str(place)
         self._prefix = place.key.strip("/")
@@ -62,11 +76,15 @@ class Listing:
         held: ObjectMeta | None = None
         for found in self._objects():
             if held is not None:
-                following = found["path"] if not isinstance(found, Shortfall) else ""
+                following = "" if isinstance(found, Shortfall | _Unnameable) else found["path"]
                 yield from self._entry(held, following)
                 held = None
             if isinstance(found, Shortfall):
                 yield self._lost(found)
+            elif isinstance(found, _Unnameable):
+                yield self._unnameable(found)
+            elif self._skipped and found["path"].startswith(self._skipped):
+                continue
             elif found["size"]:
                 yield from self._entry(found, "")
             else:
@@ -106,6 +124,15 @@ class Listing:
         self._index += 1
         return item
 
+    def _unnameable(self, found: _Unnameable) -> Refused:
+        relative = found.key.removeprefix(f"{self._prefix}/" if self._prefix else "")
+        unwanted = self._selection.refuse(relative) or self._selection.refuse_age(found.stat.modified_ns)
+        item = replace(self._item(found.shown, found.stat), identity=f"{self._root}/#{found.key!a}")
+        if unwanted is not None:
+            return Refused(item, Status.SKIPPED, unwanted)
+        detail = f"an object whose key holds {_UNNAMEABLE} cannot be asked for; rename it"
+        return Refused(item, Status.FAILED, Shortfall(Reason.BAD_ROW, detail))
+
     def _lost(self, why: Shortfall) -> Refused:
         item = Item(self._index, self._shown, f"{self._shown}#{self._index}", "")
         self._index += 1
@@ -128,7 +155,7 @@ class Listing:
 
     # --------------------------------------------------------------------------------------------------- the stream
 
-    def _objects(self) -> Iterator[ObjectMeta | Shortfall]:
+    def _objects(self) -> Iterator[ObjectMeta | _Unnameable | Shortfall]:
         """Yield objects, and what could not be listed; goes on behind the last object where the listing breaks off."""
         place = _Place()
         failures = 0
@@ -138,15 +165,57 @@ class Listing:
                     yield from filter(place.is_new, chunk)
                     failures = 0
                 place.at_end = True
+                if place.behind is not None and not self._pages.are_complete(place.behind):
+                    yield _lost_early()
             except STORE_ERRORS as error:
                 failures += 1
                 if is_bad_key(error):
-                    yield from self._around(place, error)
+                    yield from self._by_pages(place, error)
                 elif failures > _MAX_FAILURES or not is_transient(error):
                     place.at_end = True
                     yield _lost_rest(error)
                 else:
                     time.sleep(_RETRY_WAIT_S * 2 ** (failures - 1))
+
+    def _by_pages(self, place: _Place, error: BaseException) -> Iterator[ObjectMeta | _Unnameable | Shortfall]:
+        """Yield what lies on pages with keys that obstore cannot name, up to one that it can go on behind."""
+        behind = place.behind
+        try:
+            page = self._page(behind)
+        except PageError:
+            yield from self._around(place, error)
+            return
+        while True:
+            for found in page.objects:
+                behind = found["path"]
+                if is_nameable(behind):
+                    if place.is_new(found):
+                        yield found
+                elif found["size"] or not behind.endswith("/"):
+                    yield _Unnameable(behind, stat_of(found))
+            place.at_end = page.is_last
+            if place.at_end or behind is None:
+                return
+            if is_nameable(behind):
+                place.jump(behind)
+                return
+            try:
+                page = self._page(behind)
+            except PageError:
+                place.at_end = True
+                yield _lost_rest(error)
+                return
+
+    def _page(self, behind: str | None) -> Page:
+        """Raises PageError."""
+        for failures in range(_MAX_FAILURES):
+            try:
+                return self._pages.behind(behind)
+            except PageError as error:
+                if not error.may_pass:
+                    raise
+            time.sleep(_RETRY_WAIT_S * 2**failures)
+        return self._pages.behind(behind)
 
     def _around(self, place: _Place, error: BaseException) -> Iterator[ObjectMeta | Shortfall]:
         """Go on behind a key that obstore cannot name, for which it gives up a whole page."""
@@ -163,6 +232,19 @@ class Listing:
             yield self._store.head(behind)  # the listing goes on behind it
         except STORE_ERRORS:
             return
+
+
+@dataclass(frozen=True, slots=True)
+class _Unnameable:
+    """An object that obstore cannot ask for."""
+
+    key: str
+    stat: Stat
+
+    @property
+    def shown(self) -> str:
+        """The key without control characters."""
+        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", self.key)
 
 
 class _Place:
@@ -198,7 +280,7 @@ class _Place:
 
 def _behind_bad_key(key: str) -> str:
     """Return the first key that can be named behind all that share a key's bad beginning; empty where there is none."""
-    bad = _BAD_PART.search(key)
+    bad = BAD_PART.search(key)
     if bad is None:
         return ""
     beginning, last = key[: bad.end() - 1], key[bad.end() - 1]
@@ -223,4 +305,12 @@ def _lost_rest(error: BaseException) -> Shortfall:
     return Shortfall(
         Reason.FETCH_FAILED,
         f"the listing broke off here: {why}; what lies behind is not in this report: run the scan again",
+    )
+
+
+def _lost_early() -> Shortfall:
+    return Shortfall(
+        Reason.FETCH_FAILED,
+        "the store says that there is more and not how to list it, as those do that know no ListObjectsV2; what lies "
+        "behind is not in this report: name its objects in a manifest",
     )

@@ -36,6 +36,8 @@ class SourceOptions:
     """Directory for fetched files; None: the system's directory for temporary files."""
     skip_directories: tuple[Path, ...] = ()
     """Directories that are not walked and get no row: where the tool itself writes."""
+    skip_prefixes: tuple[tuple[str, StoreOptions], ...] = ()
+    """As `skip_directories`: prefixes of buckets, and how those are reached."""
     modified_after: datetime | None = None
     """Only what was modified after this instant is opened; http(s) rows, whose hosts are not asked for it, all are."""
     scratch_bytes: int = 0

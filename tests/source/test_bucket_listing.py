@@ -10,15 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_scan.model import Refused
+from batch_scan.source.bucket_fetch import stat_of
 from batch_scan.source.bucket_listing import _behind_bad_key
+from batch_scan.source.bucket_pages import PageError, Pages
 from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
-from batch_scan.store import StoreOptions
+from batch_scan.store import StoreOptions, open_store, parse_bucket_url
 from batch_scan.vocabulary import Reason, Status
 from tests.source.many import many_objects
-from tests.source.wire import Fault, wire_to
+from tests.source.wire import DENIED, SLOW_DOWN, Fault, wire_to
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.source.stores import StoreServer
 
 _MOTO = pytest.mark.parametrize("store_server", ["moto"], indirect=True)
@@ -55,17 +59,83 @@ def test_two_keys_that_differ_in_a_slash_are_two_entries(store_server: StoreServ
 
 
 @_MOTO
-@pytest.mark.parametrize("bad", ["c//x", "c/../x", "./x", "c/..", "c\x01x"])
-def test_a_key_that_cannot_be_named_hides_nothing_behind_it(store_server: StoreServer, bad: str) -> None:
+@pytest.mark.parametrize("bad", ["c//x", "c/../x", "./x", "c/..", "c\x01x", "/c", "b//"])
+def test_a_key_that_cannot_be_named_hides_nothing_but_itself(store_server: StoreServer, bad: str) -> None:
     bucket = store_server.make_bucket()
     bucket.put_exactly(bad, b"x")
-    for key in ("c0", "c/0", "c/..0", "d/e", "z"):
+    good = ["b+%#.mp4", "b x", "c0", "c/0", "c/..0", "d/e", "z"]
+    for key in good:
         bucket.put(key, b"x")
     rows = _rows(store_server, bucket.url)
-    assert rows[0] == ("", "unreadable")
-    behind = sorted(key for key in ("c0", "c/0", "c/..0", "d/e", "z") if key > bad)
-    assert [key for key, _ in rows[1:]] == behind
-    assert not any(why for _, why in rows[1:])
+    if bad == "/c":  # it is listed as `c` is, and its row says that it is not there
+        assert rows == [("c", ""), *((key, "") for key in sorted(good))]
+        return
+    true = sorted([*((key, "") for key in good), (bad, "bad_row")])
+    assert rows == [(key.replace("\x01", "\\x01"), why) for key, why in true]
+
+
+def test_many_keys_that_cannot_be_named_hide_nothing() -> None:
+    """Stretches of them longer than a page, and single ones at either end of a page."""
+
+    def key_of(number: int) -> str:
+        is_bad = 2500 <= number < 4800 or number in {0, 999, 1000, 1999, 5999, 6499}
+        return f"media/{number:05}{'//x' if is_bad else '/!x'}"
+
+    with many_objects(6500, odd=key_of) as endpoint:
+        store = StoreOptions(endpoint=endpoint, anonymous=True)
+        entries = list(open_source("s3://archive/media", SourceOptions(store=store)).entries())
+    assert [one.item.uri if isinstance(one, Refused) else one.uri for one in entries] == [
+        f"s3://archive/{key_of(number)}" for number in range(6500)
+    ]
+    refused = {one.item.uri: one.shortfall.reason for one in entries if isinstance(one, Refused)}
+    assert len(refused) == 2306
+    assert set(refused.values()) == {Reason.BAD_ROW}
+    assert all("//x" in uri for uri in refused)
+
+
+@pytest.mark.parametrize("store_server", ["nanio"], indirect=True)
+def test_pages_are_asked_for_with_a_signature(store_server: StoreServer) -> None:
+    bucket = store_server.make_bucket()
+    for key in ("p/b+%# c.mp4", "p/d", "q"):
+        bucket.put(key, b"x")
+    pages = Pages(parse_bucket_url(f"{bucket.url}/p/"), store_server.options)
+    page = pages.behind(None)
+    assert [one["path"] for one in page.objects] == ["p/b+%# c.mp4", "p/d"]
+    assert page.is_last
+    store, _ = open_store(bucket.url, store_server.options)
+    assert [stat_of(one) for one in page.objects] == [stat_of(store.head(one["path"])) for one in page.objects]
+    assert [one["path"] for one in pages.behind("p/b+%# c.mp4").objects] == ["p/d"]
+
+
+@pytest.mark.parametrize("store_server", ["azurite"], indirect=True)
+def test_where_pages_cannot_be_had_a_row_says_what_is_lost(store_server: StoreServer) -> None:
+    with pytest.raises(PageError):
+        Pages(parse_bucket_url("az://container/"), store_server.options).behind(None)
+
+
+@_MOTO
+def test_a_page_that_cannot_be_had_is_said_in_a_row(store_server: StoreServer) -> None:
+    bucket = store_server.make_bucket()
+    for key in ("c//x", "d", "z"):
+        bucket.put_exactly(key, b"x")
+    denied = _always("encoding-type", DENIED)
+    with wire_to(store_server.port, denied) as wire:
+        rows = _rows(store_server, bucket.url, wire.port)
+    assert rows == [("", "unreadable"), ("d", ""), ("z", "")]
+
+
+def _always(wanted: str, answer: bytes) -> Callable[[str], Fault | None]:
+    return lambda head: Fault(answer=answer) if wanted in head.partition("\r\n")[0] else None
+
+
+@_MOTO
+def test_a_busy_store_is_asked_for_a_page_again(store_server: StoreServer) -> None:
+    bucket = store_server.make_bucket()
+    for key in ("c//x", "d"):
+        bucket.put_exactly(key, b"x")
+    busy = [Fault(answer=SLOW_DOWN)]
+    with wire_to(store_server.port, lambda head: busy.pop() if busy and "encoding-type" in head else None) as wire:
+        assert _rows(store_server, bucket.url, wire.port) == [("c//x", "bad_row"), ("d", "")]
 
 
 @given(st.text(st.sampled_from("a0./- \x01~")))
@@ -100,14 +170,24 @@ def test_the_first_entries_come_before_the_rest_is_listed() -> None:
         assert len([next(entries) for _ in range(500)]) == 500
         assert len(wire.requests) == 2  # the first page, to see whether there is anything, and to go through it
         assert len(list(entries)) == 9_500
-        assert len(wire.requests) == 11
+        assert len(wire.requests) == 12  # the last one, to see that the store did not end early
+
+
+def test_a_store_that_ends_early_is_said_in_a_row() -> None:
+    with many_objects(1500, knows_v2=False) as endpoint:
+        store = StoreOptions(endpoint=endpoint, anonymous=True)
+        *objects, last = open_source("s3://archive/media", SourceOptions(store=store)).entries()
+    assert len(objects) == 1000
+    assert isinstance(last, Refused)
+    assert "ListObjectsV2" in last.shortfall.detail
+    assert last.status is Status.FAILED
 
 
 _LISTER = """
 import json, resource, sys
 from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
-from batch_scan.store import StoreOptions
+from batch_scan.store import StoreOptions, open_store, parse_bucket_url
 
 source = open_source("s3://archive/media", SourceOptions(
     store=StoreOptions(endpoint=sys.argv[1], anonymous=True), exclude=("*.txt",)))
