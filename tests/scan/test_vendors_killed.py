@@ -82,7 +82,7 @@ def killed_after(running: Running, seconds: float) -> bool:
 
 
 def report_of(place: Place, ended: Ended) -> dict[str, Any]:
-    """Return what two runs must agree on; what was found while playing live may differ by a picture, and is left out."""
+    """Return what two runs must agree on; what is found while playing live may differ by a picture, and is left out."""
     files = ("verdict", "status", "reason")
     findings = [row for row in place.rows("findings", ended.run_id) if row["medium"] != "stream"]
     return {
