@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -207,7 +208,8 @@ def test_a_profile_gives_the_credentials(
     with wire_to(store_server.port) as wire:
         store = StoreOptions(endpoint=f"http://127.0.0.1:{wire.port}")
         assert _keys(open_source(bucket.url, SourceOptions(store=store, scratch=tmp_path)))
-    assert all("AKIDPROFILE/" in request and "/eu-north-1/" in request for request in wire.requests)
+    asked = [unquote(request) for request in wire.requests]  # one of them is signed in its URL
+    assert all("AKIDPROFILE/" in request and "/eu-north-1/" in request for request in asked)
 
 
 @_MOTO
