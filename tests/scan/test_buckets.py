@@ -209,13 +209,18 @@ def report_of(place: Place, ended: Ended, at: str) -> dict[str, list[dict[str, A
                 row["duplicate_of"] = names[row["duplicate_of"]]
             if row.get("reason") in {"empty", "missing"}:
                 row |= {"content_sha256": None, "size_bytes": None, "error": None, "error_type": None}
-            row["manifest"] = dict(row.get("manifest") or {})
-            if "path" in row["manifest"]:
-                row["manifest"]["path"] = row["manifest"]["path"].removeprefix(at)
+            told_by_user = dict(row.get("manifest") or {})
+            row["manifest"] = {column: _under_one_name(value, names, at) for column, value in told_by_user.items()}
         if table == "files":
             rows = [row for row in rows if row["uri"] not in NOT_IN_A_BUCKET]
         told[table] = comparable(rows, *BY_ORDER, *BY_PLACE)
     return told
+
+
+def _under_one_name(value: str, names: dict[str, str], at: str) -> str:
+    """Return what a row says of its own file, which its twin says of itself, under the name of the group."""
+    path = value.removeprefix(at)
+    return names.get(f"{at}{path}", path)
 
 
 def verdicts(place: Place, ended: Ended) -> dict[str, tuple[Any, ...]]:
