@@ -10,13 +10,23 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from batch_scan.asked import Asked, error_type, refused, unanswered, unrecognised
-from batch_scan.delivery import Delivered, Delivery, Gate, Meters, NotSentError, Reading, UnreadableError
+from batch_scan.delivery import (
+    Delivered,
+    Delivery,
+    Gate,
+    Meters,
+    NotSentError,
+    OutdatedError,
+    Reading,
+    UnreadableError,
+)
 from batch_scan.digest import digest_bytes, fingerprint
 from batch_scan.duration import format_duration
 from batch_scan.endpoint.base_url import is_on_this_machine
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.ledger import answer_key
 from batch_scan.model import Digest, Request, RequestId, RequestRecord, Sample, Shortfall, Utterance
+from batch_scan.turns import Order, Turns
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Medium, Outcome, Reason
 
@@ -47,6 +57,8 @@ class Asker:
         self._settings: dict[Medium, str] = {}
         self._price = service.config.token_price
         self._asking: dict[str, asyncio.Future[None]] = {}
+        # More than the service takes, so that it never waits for us; everything else waits here, by file.
+        self._line = Turns(2 * service.config.limit.concurrency, Order.SHARED)
 
     async def open(self) -> Quota:
         """Open the service and take over the rate it names. Raises EndpointError, UsageError."""
@@ -72,8 +84,11 @@ class Asker:
         keys = {self.key(sample) for sample in samples}
         return len(self._meters.ledger.answers(list(keys))) == len(keys)
 
-    async def ask(self, samples: Sequence[Sample]) -> Asked:
-        """Have `samples` (of one medium) answered, from memory where possible. Raises nothing that belongs to them."""
+    async def ask(self, samples: Sequence[Sample], file: int = 0) -> Asked:
+        """Have `samples` (of one medium) answered, from memory where possible. Raises nothing that belongs to them.
+
+        New questions wait in line, by the number of their `file` (`turns.Order.SHARED`).
+        """
         stored = await self._stored(samples)
         known = [sample for sample in samples if self.key(sample) in stored]
         asked = self._recall(known, stored)
@@ -83,7 +98,7 @@ class Asker:
             asked += self._leave(in_vain)
             fresh = [sample for sample in fresh if self.key(sample) not in self.delivery.in_vain]
         if fresh:
-            asked += await self._ask_fresh(fresh)
+            asked += await self._ask_fresh(fresh, file)
         return asked
 
     def _leave(self, samples: list[Sample]) -> Asked:
@@ -163,13 +178,14 @@ class Asker:
 
     # ------------------------------------------------------------------------------------------------ new questions
 
-    async def _ask_fresh(self, samples: list[Sample]) -> Asked:
+    async def _ask_fresh(self, samples: list[Sample], file: int) -> Asked:
         unique, repeats = self._split_repeats(samples)
         keys = [self.key(sample) for sample in unique]
         done = asyncio.get_running_loop().create_future()
         self._asking.update(dict.fromkeys(keys, done))
         try:
-            asked = await self._send(unique, keys)
+            async with self._line.turn(file):
+                asked = await self._send(unique, keys)
         finally:
             for key in keys:
                 del self._asking[key]
@@ -292,6 +308,8 @@ class Asker:
     def _given_up(self, error: EndpointError, attempts: int) -> Shortfall:
         if error.failure in {Failure.FATAL, Failure.RATE_LIMITED} and self.delivery.stopped is not None:
             return replace(self.delivery.stopped, error_type=error_type(error))
+        if isinstance(error, OutdatedError):
+            return error.shortfall
         if isinstance(error, UnreadableError):
             return unrecognised(self.name, error)
         if error.failure is Failure.REFUSED:

@@ -47,9 +47,15 @@ def unrecognised(name: str, error: EndpointError) -> Shortfall:
 
 
 def refused(name: str, error: EndpointError) -> Shortfall:
-    """Return the shortfall of a refused sample; with a status of 2xx an answer came, and it was us who refused it."""
+    """Return the shortfall of a refused sample; with a status of 2xx an answer came, and it was us who refused it.
+
+    What may have been paid for although nothing came that refuses it is a request without an answer.
+    """
     if HTTPStatus.OK <= (error.http_status or 0) < HTTPStatus.MULTIPLE_CHOICES:
         return unrecognised(name, error)
+    if error.maybe_charged and error.http_status is None and not error.vendor_code:
+        detail = f"{name}: {clean_text(error.detail)} (may have been charged)"
+        return Shortfall(Reason.REQUEST_FAILED, detail, error_type(error))
     return Shortfall(Reason.SAMPLE_REFUSED, f"{name}: {clean_text(error.detail)}", error_type(error))
 
 

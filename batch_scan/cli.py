@@ -15,6 +15,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from batch_scan import __version__
+from batch_scan.allocators import share_heaps
 from batch_scan.errors import BatchScanError, LockedError, UsageError
 from batch_scan.job import FailOn, LogFormat
 from batch_scan.jobfile import load_job
@@ -113,6 +114,7 @@ def _run(command: str, arguments: argparse.Namespace) -> int:
 
 
 def _scan(arguments: argparse.Namespace) -> int:
+    share_heaps()
     keep_pandas_out()
     from batch_scan.engine.one_machine import run_scan  # noqa: PLC0415 - `--help` need not wait for it
     from batch_scan.progress import Progress  # noqa: PLC0415
@@ -132,6 +134,7 @@ def _scan(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    share_heaps()
     keep_pandas_out()
     from batch_scan.plan import plan_scan  # noqa: PLC0415
     from batch_scan.plan_text import plan_dict, plan_text  # noqa: PLC0415
@@ -140,7 +143,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     loaded = _load(arguments)
     _log.info("endpoints: %s (%s)", ", ".join(loaded.job.endpoints), loaded.endpoints_because)
     progress = Progress(enabled=loaded.job.run.progress and not arguments.no_progress)
-    outcome = asyncio.run(plan_scan(loaded.job, progress))
+    outcome = asyncio.run(plan_scan(loaded.job, progress, _log.info if arguments.verbose else None))
     progress.finished()
     sys.stderr.write(plan_text(outcome))
     _print_json(plan_dict(outcome))
@@ -209,6 +212,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     if command == "doctor":
         parser.add_argument("--probe", action="store_true", help="send one harmless sample of each kind; costs tokens")
         return parser
+    if command == "plan":
+        parser.add_argument("--verbose", action="store_true", help="say of every film how its pictures are taken out")
     parser.add_argument("--interval", type=float, metavar="SECONDS", help="seconds between frames (default: 5)")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="budget of this run, in tokens")
     parser.add_argument("--max-time", metavar="DURATION", help="start nothing new after this long, such as 6h or 90m")

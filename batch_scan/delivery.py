@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch_scan.asked import refused, unrecognised
-from batch_scan.errors import EndpointError, Failure
+from batch_scan.errors import EndpointError, Failure, FetchError
 from batch_scan.model import Answer, Request, Score, Shortfall, Utterance
 from batch_scan.pace.interface import Feedback
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
+from batch_scan.whole import WholeFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -107,6 +108,15 @@ class UnreadableError(EndpointError):
             maybe_charged=True,
         )
         self.answer = answer
+
+
+class OutdatedError(UnreadableError):
+    """An answer came, and was paid for, but not surely about the content that was asked about; says why not."""
+
+    def __init__(self, why: FetchError, answer: Answer) -> None:
+        super().__init__(EndpointError(Failure.REFUSED, why.detail, http_status=answer.http_status), answer)
+        reason = Reason.CHANGED if why.reason is Reason.MISSING else why.reason  # gone since it was fetched
+        self.shortfall = Shortfall(reason, why.detail, type(why).__name__)
 
 
 class NotSentError(Exception):
@@ -261,6 +271,7 @@ class Delivery:
                 answer = await self._submit(request)
                 charged, retry_after_s = answer.tokens_charged, answer.rest_s
                 self.charged_tokens += charged
+                await _check_same(request, answer)
                 reading = self._read_fresh(request, answer)
             except EndpointError as error:
                 feedback, retry_after_s = _FEEDBACK[error.failure], error.retry_after_s
@@ -284,6 +295,8 @@ class Delivery:
         if error.failure is Failure.FATAL:
             detail = f"not asked: {self._name} refused for good: {clean_text(error.detail)}"
             self.stop(Shortfall(Reason.ENDPOINT_STOPPED, detail))
+        elif isinstance(error, OutdatedError):
+            return  # the same content may lie elsewhere too, where it can be asked about
         elif error.failure is Failure.REFUSED and error.maybe_charged:
             is_ours = isinstance(error, UnreadableError)
             why = unrecognised(self._name, error) if is_ours else refused(self._name, error)
@@ -303,3 +316,13 @@ class Delivery:
         except Exception as error:  # an adapter must not take the scan down with it
             detail = f"{type(error).__name__}: {clean_text(str(error))}"
             raise EndpointError(Failure.REFUSED, detail, maybe_charged=True) from error
+
+
+async def _check_same(request: Request, answer: Answer) -> None:
+    """Raise OutdatedError where a file that the service pulled itself is, or may be, another by now."""
+    for sample in request.samples:
+        if isinstance(sample, WholeFile) and sample.check_same is not None:
+            try:
+                await sample.check_same()
+            except FetchError as error:
+                raise OutdatedError(error, answer) from error

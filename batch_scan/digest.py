@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,6 +36,15 @@ def digest_file(path: Path, given_up: Callable[[], bool] = lambda: False) -> str
                 raise InterruptedError
             digest.update(buffer[:count])
     return digest.hexdigest()
+
+
+async def digest_aside(path: Path) -> str:
+    """Return the digest of a file, read in a thread that ends soon after this is cancelled. Raises OSError."""
+    given_up = threading.Event()
+    try:
+        return await asyncio.to_thread(digest_file, path, given_up.is_set)
+    finally:
+        given_up.set()
 
 
 def fingerprint(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
+import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -24,6 +25,8 @@ from batch_scan.media.program import ffmpeg_exe, ffmpeg_version
 from batch_scan.model import RunId
 from batch_scan.probe import plan_probe, run_trials
 from batch_scan.secret import secrets_of
+from batch_scan.source.options import SourceOptions
+from batch_scan.source.scratch_room import ScratchRoom
 from batch_scan.untrusted import clean_text
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ async def examine_place(job: Job, *, probe: bool = False) -> list[Check]:
         job: the place.
         probe: also have every service judge one harmless sample of each kind it takes, which costs tokens.
     """
-    checks = [*_versions(), _ffmpeg(), *_decoders()]
+    checks = [*_versions(), _ffmpeg(), *_decoders(), _scratch(job)]
     try:
         services = build_services(job)
     except BatchScanError as error:
@@ -89,6 +92,23 @@ def _ffmpeg() -> Check:
 def _decoders() -> Iterator[Check]:
     missing = [name for name in _DECODERS if name not in av.codecs_available]
     yield Check("decoders", f"missing: {', '.join(missing)}" if missing else ", ".join(_DECODERS), good=not missing)
+
+
+def _scratch(job: Job) -> Check:
+    """Say how large a file may be that has to be fetched: known before the first one is."""
+    options = SourceOptions(scratch_bytes=job.source.scratch_bytes, max_file_bytes=job.source.max_file_bytes)
+    directory = tempfile.gettempdir()
+    try:
+        room = ScratchRoom(options)
+        free_bytes = shutil.disk_usage(directory).free
+        told = (
+            f"files from buckets and hosts take at most {room.limit_bytes} bytes in {directory}, of which {free_bytes} "
+            f"are free; one of more than {room.largest_bytes} bytes is not fetched and fails as too_large (to have it, "
+            "raise source.scratch_bytes and source.max_file_bytes, or point TMPDIR to a larger disk)"
+        )
+    except (OSError, BatchScanError) as error:
+        return Check("scratch", f"{directory} cannot be looked at: {clean_text(str(error))}", good=False)
+    return Check("scratch", told, good=room.limit_bytes <= free_bytes)
 
 
 def _secrets(configs: Mapping[str, ServiceConfig]) -> Iterator[Check]:

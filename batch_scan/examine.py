@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch_scan.digest import digest_bytes
+from batch_scan.flow import Kind, request_bytes
 from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
 from batch_scan.model import Coverage, Digest, Sample, Score, Shortfall, Utterance
 from batch_scan.takers import Takers, stream_needs
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
     from batch_scan.ask import Asker
     from batch_scan.asked import Asked
     from batch_scan.extraction import Event
+    from batch_scan.flow import Place
     from batch_scan.media.interface import AudioSpec
+    from batch_scan.media.ways import FrameWork
     from batch_scan.model import MediaInfo, RequestRecord
-    from batch_scan.room import Room
 
 _EVERY_FRAME = 1 << 40
 """More frames than a file has: a picture stream without an answer stands for all of them."""
+_PAST_END_S = 2.0
+"""By how much a declared length may be wrong: what `media.coverage` allows at most, and a vendor's `tolerance_s`."""
 _TEXT_MIME = "text/plain; charset=utf-8"
 
 
@@ -48,22 +52,24 @@ class Examined:
     """Pieces (samples per taker, stretches of silence) that were to be examined."""
     answered: int = 0
     coverage: Coverage = field(default_factory=Coverage)
+    frame_works: tuple[FrameWork, ...] = ()
 
 
 class Examination:
     """One file on its way through everyone who takes its samples. Used once."""
 
     def __init__(
-        self, media: MediaInfo, takers: Takers, room: Room, keep_evidence: Callable[[Sample, Sequence[Score]], None]
+        self, media: MediaInfo, takers: Takers, place: Place, keep_evidence: Callable[[Sample, Sequence[Score]], None]
     ) -> None:
         self._takers = takers
-        self._room = room
+        self._place = place
         self._keep_evidence = keep_evidence
         self._done = Examined(media, shortfalls=list(media.shortfalls))
         self._turns = {asker: asyncio.Semaphore(2 * asker.service.config.limit.concurrency) for asker in takers.askers}
         self._frame_tallies: list[FrameTally] = []
         self._audio_tallies: list[AudioTally] = []
         self._audio_damaged = False
+        self._pulled: list[tuple[Asker, Sample]] = []
         self._lost_frames: dict[Asker, int] = defaultdict(int)
         self._lost_audio_s: dict[Asker, float] = defaultdict(float)
 
@@ -78,13 +84,20 @@ class Examination:
             for asker in self._takers.streams:
                 self._note_unplayed(asker)
             for asker, sample in whole:
+                if stream_needs(asker).by_url:
+                    self._pulled.append((asker, sample))
                 await self._start(group, asker, [sample])
-            if frames is not None:
-                group.create_task(self._take_frames(frames, group))
-            if audio is not None:
-                group.create_task(self._take_audio(audio, group))
+            async with asyncio.TaskGroup() as extraction:
+                if frames is not None:
+                    extraction.create_task(self._take_frames(frames, group))
+                if audio is not None:
+                    extraction.create_task(self._take_audio(audio, group))
+            self._place.rest()  # what is left may take as long as a film that is played
+        self._note_unheard()
         self._check_tracks(frames is not None, audio is not None)
+        self._done.shortfalls.sort(key=lambda gap: gap.reason is not Reason.CHANGED)  # then nothing else is certain
         self._done.coverage = self._coverage()
+        self._done.frame_works = tuple(tally.work for tally in self._frame_tallies if tally.work is not None)
         return self._done
 
     # ---------------------------------------------------------------------------------------------------- pictures
@@ -110,7 +123,7 @@ class Examination:
         for asker, batch in waiting.items():
             batch.append(frame)
             if len(batch) >= _batch_size(asker, Medium.FRAME):
-                await self._start(group, asker, batch.copy())
+                await self._start(group, asker, batch.copy(), Kind.PICTURES)
                 batch.clear()
 
     # ------------------------------------------------------------------------------------------------------- sound
@@ -121,7 +134,7 @@ class Examination:
                 match event:
                     case Chunk():
                         for asker in self._listeners(event.spec):
-                            await self._start(group, asker, [event.sample])
+                            await self._start(group, asker, [event.sample], Kind.SOUND)
                     case Silence():
                         count = len(self._listeners(event.spec))
                         self._done.planned += count
@@ -147,19 +160,47 @@ class Examination:
         if gap is not None and not others:
             self._done.shortfalls.append(gap)
 
+    def _note_unheard(self) -> None:
+        """Account for sound behind the declared end of a file that was pulled: that was asked for up to there alone."""
+        decoded_s = {tally.track: tally.decoded_s for tally in self._audio_tallies}
+        for asker, sample in self._pulled:
+            there_s = decoded_s.get(sample.track, 0.0)
+            if there_s - sample.duration_s > min(_PAST_END_S, sample.duration_s / 2):
+                detail = (
+                    f"{asker.name} pulled the file as one of {sample.duration_s:.1f} s, as it declares, and nobody "
+                    f"knows whether it heard all {there_s:.1f} s that are there"
+                )
+                self._done.shortfalls.append(Shortfall(Reason.NOT_UNDERSTOOD, detail))
+
     # ------------------------------------------------------------------------------------------------------ asking
 
-    async def _start(self, group: asyncio.TaskGroup, asker: Asker, samples: list[Sample]) -> None:
-        """Ask in the background; waits while enough is under way, which holds the decoder back."""
-        turns, size_bytes = self._turns[asker], sum(len(sample.data or b"") for sample in samples)
-        await turns.acquire()
-        await self._room.enter(size_bytes)
-        task = group.create_task(self._ask(asker, samples))
-        task.add_done_callback(lambda _: turns.release())
-        task.add_done_callback(lambda _: self._room.leave(size_bytes))
+    async def _start(
+        self, group: asyncio.TaskGroup, asker: Asker, samples: list[Sample], kind: Kind | None = None
+    ) -> None:
+        """Ask in the background; waits while enough is under way, which holds the decoder of this kind back."""
+        turns, room, size_bytes = self._turns[asker], self._place.room(asker), request_bytes(samples)
+        if not turns.locked() and room.try_enter(size_bytes):
+            await turns.acquire()  # at once
+            self._begin(group, asker, samples, size_bytes)
+            return
+        async with self._place.aside(kind):
+            await turns.acquire()
+            await room.enter(size_bytes)
+            self._begin(group, asker, samples, size_bytes)  # before the core is had again, which may be cancelled
+
+    def _begin(self, group: asyncio.TaskGroup, asker: Asker, samples: list[Sample], size_bytes: int) -> None:
+        """Ask in the background, and give turn and room back afterwards, also where the group takes nobody any more."""
+        with ExitStack() as held:
+            held.callback(self._turns[asker].release)
+            held.callback(self._place.room(asker).leave, size_bytes)
+            asking = self._ask(asker, samples)
+            held.callback(asking.close)
+            task = group.create_task(asking)
+            rest = held.pop_all()
+        task.add_done_callback(lambda _: rest.close())
 
     async def _ask(self, asker: Asker, samples: Sequence[Sample]) -> None:
-        asked = await asker.ask(samples)
+        asked = await asker.ask(samples, self._place.number)
         self._count(asker, samples, asked)
         scores = [reading for reading in asked.readings if isinstance(reading, Score)]
         self._done.scores += scores

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Event = Sample | FrameTally | Chunk | Silence | AudioTally | Shortfall
 """What the media room yields: a `Sample` on its own is a frame."""
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
+"""Version 1 did not know of an end of a track that the decoder refuses: such a file is opened again."""
 _PASSING = {Reason.DECODER_CRASHED, Reason.DECODER_TIMEOUT, Reason.DECODER_LIMIT, Reason.INTERNAL}
 """Shortfalls that another attempt may not have: a file with one is opened again next time."""
 

@@ -69,7 +69,9 @@ class BucketTable(Table):
 class SourceTable(Table):
     """Where files come from."""
 
-    uri: JobUri = Field(default="", description="a manifest, a directory, or a bucket: s3://, gs://, az://")
+    uri: JobUri = Field(
+        default="", description="a manifest (on disk or in a bucket), a directory, or a bucket: s3://, gs://, az://"
+    )
     include: tuple[str, ...] = Field(
         default=(), description="patterns as in .gitignore; where given, only what matches is scanned"
     )
@@ -80,7 +82,8 @@ class SourceTable(Table):
         default=(), description="buckets that rows may name, such as s3://archive; unset = any of the own account"
     )
     modified_after: AwareDatetime | None = Field(
-        default=None, description="only what was modified since, such as 2026-11-01T00:00:00Z; not for http(s) rows"
+        default=None,
+        description="only what was modified since, such as 2026-11-01T00:00:00Z; http(s) rows by their Last-Modified",
     )
     max_file_bytes: int = Field(default=8 << 30, gt=0, description="larger files are not fetched")
     fetch_timeout_s: Seconds = Field(default=600.0, description="longest time one fetch may take")

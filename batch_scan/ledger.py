@@ -53,7 +53,7 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 _KEYS_PER_QUERY = 500
-_UNFLUSHED_ROWS = 10_000
+_UNFLUSHED_ROWS = 1_000
 
 
 class Ledger:

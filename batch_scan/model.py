@@ -1,8 +1,7 @@
 """The words of the product as values: items, samples, requests, scores, findings, verdicts.
 
-Everything one module hands to another is one of these. Positions are seconds from the start of the file as float,
-instants are timezone-aware UTC datetimes, digests are SHA-256 in hex, tokens are whole numbers of what an endpoint
-charges in.
+Everything one module hands to another is one of these. Positions are seconds of the file as float, instants UTC
+datetimes with their zone, digests SHA-256 in hex, tokens whole numbers of what an endpoint charges in.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from datetime import datetime  # noqa: TC003
 from pathlib import Path
 from typing import NewType
 
+from batch_scan.media.ways import FrameWork  # noqa: TC001
 from batch_scan.vocabulary import Action, Category, Medium, Outcome, Reason, Status, Verdict  # noqa: TC001
 
 Digest = NewType("Digest", str)
@@ -148,17 +148,15 @@ class Sample:
     """SHA-256 of `data`, for streams of the file: two samples with one digest are one sample."""
     mime: str
     data: bytes | None
-    """What is sent (text as UTF-8). None for streams, and where the sample is known from an earlier run: stored answers
-    serve it."""
+    """What is sent (text as UTF-8). None for streams, and where stored answers serve a sample of an earlier run."""
     track: int = 0
     """Stream index in the container."""
     stands_for: int = 1
     """How many wanted frames this one answers for, itself included."""
     speaker: str = ""
     language: str = ""
-    url: str = ""
-    """Where a service that fetches media itself finds exactly these bytes; empty for what was cut out here. May be
-    signed: never shown, logged or kept."""
+    url: str = field(default="", repr=False)
+    """Where a service that fetches finds exactly these bytes, if it can; may be signed: never shown, logged or kept."""
     path: Path | None = None
     """Streams: the local file while it is at hand; None where the sample is known from an earlier run."""
 
@@ -342,6 +340,8 @@ class FileResult:
     scores: tuple[Score, ...] = ()
     requests: tuple[RequestRecord, ...] = ()
     transcripts: tuple[Utterance, ...] = ()
+    frame_works: tuple[FrameWork, ...] = ()
+    """What was done for its pictures, track by track; not in the report."""
 
 
 @dataclass(frozen=True, slots=True)

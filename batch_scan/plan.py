@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from batch_scan.ask import Asker
 from batch_scan.asked import Asked
 from batch_scan.delivery import Gate, Meters
-from batch_scan.engine.one_machine import files_at_once, source_of, workers_of
+from batch_scan.engine.one_machine import bounds_of, source_of
 from batch_scan.engine.services import build_services
 from batch_scan.evidence import Evidence
 from batch_scan.ledger import Ledger, StoredAnswer, Twin
@@ -27,11 +27,13 @@ from batch_scan.pace.budget import LocalBudget
 from batch_scan.pace.clock import SystemClock
 from batch_scan.pace.limiter import LocalLimiter
 from batch_scan.pace.retry import RetryPolicy
+from batch_scan.plan_ways import WayCount, ways_told
 from batch_scan.scan import Scan, Scope
+from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Outcome, Reason, Status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from batch_scan.endpoint.config import ServiceConfig
     from batch_scan.engine.one_machine import Observer
@@ -49,6 +51,8 @@ class ServiceQuote:
     requests: int = 0
     cached_requests: int = 0
     tokens: int = 0
+    tokens_saved: int = 0
+    """What those frames would cost on top that share the answer of a near-twin."""
     requests_per_minute: float = 0.0
     live_s: float = 0.0
     """How long the requests last at least, one after the other: what is played to a service at its own speed."""
@@ -78,14 +82,23 @@ class PlanOutcome:
     media_s: float = 0.0
     frames: int = 0
     frames_deduplicated: int = 0
+    ways: WayCount = field(default_factory=WayCount)
+    """How the pictures are taken out."""
     services: dict[str, ServiceQuote] = field(default_factory=dict)
     not_examined: Counter[Reason] = field(default_factory=Counter)
     """Files that could not be examined wholly, by reason."""
+    examples: dict[Reason, str] = field(default_factory=dict)
+    """What the row of the first of them says, by reason."""
 
     @property
     def tokens(self) -> int:
         """Tokens of all services."""
         return sum(quote.tokens for quote in self.services.values())
+
+    @property
+    def tokens_saved(self) -> int:
+        """What near-twins save, in tokens of all services."""
+        return sum(quote.tokens_saved for quote in self.services.values())
 
     def add(self, result: FileResult) -> None:
         """Count one more file."""
@@ -93,6 +106,7 @@ class PlanOutcome:
         self.files += 1
         if row.reason is not None:
             self.not_examined[row.reason] += 1
+            self.examples.setdefault(row.reason, row.error)
         if row.duplicate_of:
             self.duplicates += 1
         elif row.media is not None:
@@ -100,6 +114,7 @@ class PlanOutcome:
             self.media_s += row.media.duration_s or row.coverage.audio_s_planned
             self.frames += row.coverage.frames_extracted - row.coverage.frames_deduplicated
             self.frames_deduplicated += row.coverage.frames_deduplicated
+            self.ways.add(result)
         for record in result.requests:
             if record.error:  # would never be sent, such as a sample that is too large
                 continue
@@ -119,17 +134,22 @@ class Quoter(Asker):
         self._quoted = set()
         self.live_s = 0.0
         """How long the requests last at least; see `Service.lasts_s`."""
+        self.tokens_saved = 0
+        """What the near-twins of what would be sent would cost on top."""
 
-    async def ask(self, samples: Sequence[Sample]) -> Asked:
+    async def ask(self, samples: Sequence[Sample], file: int = 0) -> Asked:
         """Count `samples` as answered; those not remembered are quoted, each content once."""
         unique, repeats = self._split_repeats(samples)
         quoted = [sample for sample in unique if self.key(sample) in self._quoted]
         new = [sample for sample in unique if self.key(sample) not in self._quoted]
-        return await super().ask(new) + Asked(answered=(*quoted, *repeats))
+        return await super().ask(new, file) + Asked(answered=(*quoted, *repeats))
 
     async def _send_until_answered(self, request: Request, record: RequestRecord, keys: list[str]) -> Asked:
         self._quoted.update(keys)
         self.live_s += self.service.lasts_s(request.medium, request.samples)
+        for sample in request.samples:
+            if sample.stands_for > 1:
+                self.tokens_saved += (sample.stands_for - 1) * self.service.quote(request.medium, (sample,))
         return Asked(answered=request.samples, records=(replace(record, outcome=Outcome.NOT_SENT),))
 
 
@@ -162,13 +182,19 @@ class _Untouched:
         self._twins[digest] = twin
 
 
-async def plan_scan(job: Job, observer: Observer) -> PlanOutcome:
-    """Go through the source and price it. Raises UsageError, LockedError."""
+async def plan_scan(job: Job, observer: Observer, tell: Callable[[str], None] | None = None) -> PlanOutcome:
+    """Go through the source and price it. Raises UsageError, LockedError.
+
+    Args:
+        job: what is to be scanned.
+        observer: who is told how it goes.
+        tell: takes a line for each film: which way its pictures are taken out, and why.
+    """
     source = source_of(job)
     services = build_services(job)
     ffmpeg_version()  # a plan without it would call every sound damaged
     outcome = PlanOutcome(services={name: _quote(config) for name, config in services.configs.items()})
-    async with _ledger_if_any(job) as memory, MediaReader(workers_of(job), job.limits.media) as reader:
+    async with _ledger_if_any(job) as memory, MediaReader(bounds_of(job).processes, job.limits.media) as reader:
         gate = Gate()
         configs = services.configs
         clock = SystemClock()
@@ -180,12 +206,20 @@ async def plan_scan(job: Job, observer: Observer) -> PlanOutcome:
         }
         takers = services.takers(quoters, skip_silence=job.extract.skip_silence)
         scope = Scope(_PLAN, job, source, reader, takers, memory, gate, Evidence(None), lambda _: False)
-        async for result in Scan(scope).results(files_at_once(job)):
+        async for result in Scan(scope).results(bounds_of(job)):
             outcome.add(result)
+            if tell is not None:
+                _tell_ways(result, tell)
             observer.result(result)
     for name, quoter in quoters.items():
         outcome.services[name].live_s = quoter.live_s
+        outcome.services[name].tokens_saved = quoter.tokens_saved
     return outcome
+
+
+def _tell_ways(result: FileResult, tell: Callable[[str], None]) -> None:
+    for line in ways_told(result):
+        tell(f"{clean_text(result.row.item.uri)}: {line}")
 
 
 @contextlib.asynccontextmanager

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batch_scan.duration import format_duration
+from batch_scan.untrusted import clean_text
 
 if TYPE_CHECKING:
     from batch_scan.plan import PlanOutcome, ServiceQuote
 
 _HOUR_S = 3600.0
+_SHARED = "share the answer of a near-twin"
 
 
 def plan_text(plan: PlanOutcome) -> str:
@@ -17,12 +19,15 @@ def plan_text(plan: PlanOutcome) -> str:
     lines = [
         f"files          {plan.files} ({plan.to_scan} to scan, {plan.duplicates} with the content of another)",
         f"media          {plan.media_s / _HOUR_S:.2f} hours",
-        f"frames         {plan.frames} to judge, {plan.frames_deduplicated} share the answer of a near-twin",
+        f"frames         {plan.frames} to judge, {plan.frames_deduplicated} {_SHARED}{_saved(plan)}",
     ]
+    if plan.ways.text:
+        lines.append(f"pictures       {plan.ways.text}")
     for name, quote in sorted(plan.services.items()):
         lines.append(f"{name:<14} {_service_line(quote)}")
     for reason, count in plan.not_examined.most_common():
-        lines.append(f"not examined   {count} files: {reason}")
+        told = clean_text(plan.examples.get(reason, ""))
+        lines.append(f"not examined   {count} files: {reason}" + (f", such as: {told}" if told else ""))
     lines.append("nothing was sent; words are counted only once they have been transcribed")
     return "\n".join(lines) + "\n"
 
@@ -35,12 +40,20 @@ def plan_dict(plan: PlanOutcome) -> dict[str, Any]:
         "duplicates": plan.duplicates,
         "media_hours": round(plan.media_s / _HOUR_S, 6),
         "frames": plan.frames,
+        "frames_deduplicated": plan.frames_deduplicated,
+        "tokens_saved": plan.tokens_saved,
+        "decoding": plan.ways.values,
         "requests": sum(quote.requests for quote in plan.services.values()),
         "cached_requests": sum(quote.cached_requests for quote in plan.services.values()),
         "tokens": plan.tokens,
         "services": {name: _service_dict(quote) for name, quote in sorted(plan.services.items())},
         "not_examined": {str(reason): count for reason, count in plan.not_examined.items()},
+        "not_examined_examples": {str(reason): clean_text(told) for reason, told in plan.examples.items()},
     }
+
+
+def _saved(plan: PlanOutcome) -> str:
+    return f", which saves {plan.tokens_saved} tokens" if plan.tokens_saved else ""
 
 
 def _service_line(quote: ServiceQuote) -> str:
@@ -62,6 +75,7 @@ def _service_dict(quote: ServiceQuote) -> dict[str, Any]:
         "requests": quote.requests,
         "cached_requests": quote.cached_requests,
         "tokens": quote.tokens,
+        "tokens_saved": quote.tokens_saved,
         "cost": quote.cost,
         "time_s": quote.time_s,
     }

@@ -31,6 +31,11 @@ class Opened:
     stat: Stat | None = None
     content_sha256: str = ""
 
+    @property
+    def size_bytes(self) -> int:
+        """Its size; 0 where that is not known."""
+        return self.stat.size_bytes if self.stat is not None else 0
+
 
 def refused_result(refused: Refused, now: datetime) -> FileResult:
     """Return the row of an entry that the source itself refused or left out."""
@@ -39,8 +44,9 @@ def refused_result(refused: Refused, now: datetime) -> FileResult:
 
 def unexamined_result(opened: Opened, shortfall: Shortfall, now: datetime) -> FileResult:
     """Return the row of an item of which nothing was examined."""
-    status = Status.SKIPPED if shortfall.reason in CHOSEN else Status.FAILED
-    return _unexamined(opened, status, shortfall, now)
+    if shortfall.reason in CHOSEN:
+        return _unexamined(opened, Status.SKIPPED, replace(shortfall, error_type=""), now)  # nothing went wrong
+    return _unexamined(opened, Status.FAILED, shortfall, now)
 
 
 def duplicate_result(opened: Opened, twin: FileRow, now: datetime) -> FileResult:
@@ -92,6 +98,7 @@ def examined_result(
         tuple(sorted(examined.scores, key=lambda score: (score.start_s, score.endpoint, score.vendor_label))),
         tuple(sorted(examined.records, key=lambda record: (record.start_s, record.endpoint))),
         tuple(sorted(examined.utterances, key=lambda utterance: utterance.start_s)),
+        examined.frame_works,
     )
 
 

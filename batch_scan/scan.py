@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from batch_scan.digest import digest_file
+from batch_scan.digest import digest_aside
 from batch_scan.errors import BatchScanError, EndpointError, FetchError, MediaError
 from batch_scan.examine import Examination, Examined
-from batch_scan.extraction import ExtractionRecord, dump_record, load_record
+from batch_scan.extraction import ExtractionRecord, dump_record
+from batch_scan.flow import Flow, Kind
 from batch_scan.ledger import Twin
-from batch_scan.model import FileResult, FileRow, Item, MediaInfo, Refused, Shortfall, Stat
+from batch_scan.model import FileResult, FileRow, Item, Refused, Shortfall, Stat
 from batch_scan.result import (
     Opened,
     dump_row,
@@ -31,18 +32,18 @@ from batch_scan.result import (
     refused_result,
     unexamined_result,
 )
-from batch_scan.room import Room
-from batch_scan.takers import Route, Takers, not_taken, route
+from batch_scan.takers import Route, Routes, Takers, not_taken
 from batch_scan.untrusted import clean_text
 from batch_scan.verdict import find
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from batch_scan.delivery import Gate
     from batch_scan.evidence import Evidence
+    from batch_scan.flow import Bounds, Place
     from batch_scan.job import Job
     from batch_scan.media.interface import Reader
     from batch_scan.model import RunId
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ENTRIES_AT_ONCE = 256  # entries read in one go off the loop: a slow file system must not hold the requests up
-_WAITING_BYTES = 128 << 20  # samples of all files that are asked about or wait for it
+_READING_S = 0.1  # ... and for how long: those that come slowly are scanned meanwhile, and an interrupt waits for one
 _CHANGED = Shortfall(Reason.CHANGED, "the file changed while it was read; run the scan again")
 _RESULTS_AHEAD = 64  # results that may wait for the consumer; each holds its answers
 _OF_ONE_ITEM = (MediaError, FetchError, EndpointError)  # our fault where one gets this far; it ends one file only
@@ -106,10 +107,13 @@ class _Held:
     """An item that is at hand as a local file."""
 
     item: Item
+    place: Place
     path: Path
     started_at: datetime
     stat: Stat | None
     """What it was before it was opened, inode and change time included; None where it was fetched."""
+    url: str = ""
+    """Where services can pull it; found out where one would."""
 
 
 class Scan:
@@ -118,19 +122,18 @@ class Scan:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._claims: dict[str, asyncio.Future[None]] = {}
-        self._room = Room(_WAITING_BYTES)
         self._twin_row = lru_cache(maxsize=4096)(load_row)
         takers = scope.takers
-        self._routes = {has_url: route(takers, scope.job, has_url=has_url) for has_url in (False, True)}
+        self._routes = Routes(takers, scope.job)
         judging = (*takers.frames, *takers.audio, *takers.utterances, *takers.streams)
         self._endpoints = tuple(sorted({asker.name for asker in judging}))
         self.internal_errors = 0
         """Files that failed by our own fault; their rows say so."""
 
-    async def results(self, files_at_once: int) -> AsyncIterator[FileResult]:
+    async def results(self, bounds: Bounds) -> AsyncIterator[FileResult]:
         """Yield the result of every entry that has none yet. Leaving early abandons files under way without a row."""
         queue: asyncio.Queue[FileResult | None] = asyncio.Queue(_RESULTS_AHEAD)
-        feeder = asyncio.create_task(self._feed(queue, files_at_once))
+        feeder = asyncio.create_task(self._feed(queue, Flow(bounds, self._scope.takers.askers)))
         try:
             while (result := await queue.get()) is not None:
                 yield result
@@ -141,25 +144,20 @@ class Scan:
 
     # --------------------------------------------------------------------------------------------------- entries
 
-    async def _feed(self, queue: asyncio.Queue[FileResult | None], files_at_once: int) -> None:
-        room = asyncio.Semaphore(files_at_once)
+    async def _feed(self, queue: asyncio.Queue[FileResult | None], flow: Flow) -> None:
         entries = iter(self._scope.source.entries())
         try:
             async with asyncio.TaskGroup() as group:
-                while batch := await asyncio.to_thread(lambda: list(islice(entries, _ENTRIES_AT_ONCE))):
+                while batch := await asyncio.to_thread(_next_of, entries):
                     for entry in batch:
-                        await self._feed_one(entry, queue, room, group)
+                        await self._feed_one(entry, queue, flow, group)
         except ExceptionGroup as errors:
             await queue.put(None)
             raise _first(errors) from errors
         await queue.put(None)  # not where this is cancelled: nobody takes from the queue then, and it may be full
 
     async def _feed_one(
-        self,
-        entry: Item | Refused,
-        queue: asyncio.Queue[FileResult | None],
-        room: asyncio.Semaphore,
-        group: asyncio.TaskGroup,
+        self, entry: Item | Refused, queue: asyncio.Queue[FileResult | None], flow: Flow, group: asyncio.TaskGroup
     ) -> None:
         item = entry.item if isinstance(entry, Refused) else entry
         if self._scope.already_done(item):
@@ -168,9 +166,9 @@ class Scan:
         if at_once is not None:
             await queue.put(at_once)
             return
-        await room.acquire()
-        task = group.create_task(self._one(item, queue))
-        task.add_done_callback(lambda _: room.release())
+        place = await flow.admit()
+        task = group.create_task(self._one(item, place, queue))
+        task.add_done_callback(lambda _: place.leave())
 
     def _at_once(self, entry: Item | Refused) -> FileResult | None:
         """Return the result where it takes no opening; this is all that happens to most entries of a known archive."""
@@ -189,10 +187,10 @@ class Scan:
         twin = self._twin(item, digest) if digest is not None and digest not in self._claims else None
         return duplicate_result(Opened(item, now, stat, digest or ""), twin, now) if twin is not None else None
 
-    async def _one(self, item: Item, queue: asyncio.Queue[FileResult | None]) -> None:
+    async def _one(self, item: Item, place: Place, queue: asyncio.Queue[FileResult | None]) -> None:
         started_at = _now()
         try:
-            result = await self._scan(item, started_at)
+            result = await self._scan(item, place, started_at)
         except Exception as error:
             cause = _first(error)
             if isinstance(cause, BatchScanError) and not isinstance(cause, _OF_ONE_ITEM):
@@ -206,12 +204,12 @@ class Scan:
 
     # --------------------------------------------------------------------------------------------------- one item
 
-    async def _scan(self, item: Item, started_at: datetime) -> FileResult:
+    async def _scan(self, item: Item, place: Place, started_at: datetime) -> FileResult:
         scope = self._scope
         stat = scope.source.stat(item)
         digest = scope.ledger.known_file(item.uri, stat) if stat is not None else None
         if digest is not None:
-            result = await self._known_content(Opened(item, started_at, stat, digest))
+            result = await self._known_content(Opened(item, started_at, stat, digest), place)
             if result is not None:
                 return result
         closed = self._all_closed()
@@ -219,7 +217,7 @@ class Scan:
             return unexamined_result(Opened(item, started_at, stat, digest or ""), closed, _now())
         try:
             async with scope.source.fetch(item) as path:
-                return await self._open(_Held(item, path, started_at, stat))
+                return await self._open(_Held(item, place, path, started_at, stat))
         except FetchError as error:
             gap = Shortfall(error.reason, error.detail, type(error).__name__)
             return unexamined_result(Opened(item, started_at, stat), gap, _now())
@@ -229,28 +227,25 @@ class Scan:
         closed = [asker.delivery.closed for asker in self._scope.takers.askers]
         return closed[0] if all(closed) else None
 
-    async def _known_content(self, opened: Opened) -> FileResult | None:
+    async def _known_content(self, opened: Opened, place: Place) -> FileResult | None:
         """Judge an unchanged file from what is remembered; None where it must be opened."""
-        twin = await self._claim(opened.item, opened.content_sha256)
+        twin = await self._claim(opened.item, opened.content_sha256, place)
         if twin is not None:
             return duplicate_result(opened, twin, _now())
         try:
-            return await self._from_memory(opened)
+            return await self._from_memory(opened, place)
         finally:
             self._release(opened.content_sha256)
 
-    async def _from_memory(self, opened: Opened) -> FileResult | None:
-        way = self._route_of(opened.item)
-        stored = self._scope.ledger.extraction(opened.content_sha256, way.settings)
-        record = load_record(stored) if stored is not None else None
-        if record is None or not way.takers.known(record, opened.content_sha256):
-            return None
-        return await self._examine(opened, record.media, record, None)
+    async def _from_memory(self, opened: Opened, place: Place) -> FileResult | None:
+        load = partial(self._scope.ledger.extraction, opened.content_sha256)
+        known = self._routes.answered(load, opened.content_sha256, opened.size_bytes)
+        return await self._examine(opened, *known, place) if known is not None else None
 
     async def _open(self, held: _Held) -> FileResult:
         try:
             before = held.stat or _stat(held.path)
-            digest = await _digest(held.path)
+            digest = await digest_aside(held.path)
         except OSError as error:
             gap = Shortfall(Reason.UNREADABLE, f"cannot be read: {error.strerror}", type(error).__name__)
             return unexamined_result(Opened(held.item, held.started_at), gap, _now())
@@ -259,12 +254,12 @@ class Scan:
             return unexamined_result(opened, Shortfall(Reason.EMPTY, "the file is empty"), _now())
         if not self._unchanged(held, before):
             return unexamined_result(opened, _CHANGED, _now())
-        twin = await self._claim(held.item, digest)
+        twin = await self._claim(held.item, digest, held.place)
         if twin is not None:
             await self._remember_file(held, digest)
             return duplicate_result(opened, twin, _now())
         try:
-            result = await self._from_memory(opened) or await self._examine_file(opened, held)
+            result = await self._from_memory(opened, held.place) or await self._examine_file(opened, held)
             if result.row.reason is not Reason.CHANGED:
                 await self._remember_file(held, digest)
             return result
@@ -272,30 +267,34 @@ class Scan:
             self._release(digest)
 
     async def _examine_file(self, opened: Opened, held: _Held) -> FileResult:
+        await held.place.extract()  # again, where it rested
         try:
-            media = await self._scope.reader.probe(held.path)
+            async with held.place.working():
+                media = await self._scope.reader.probe(held.path, is_lasting=held.stat is not None)
         except MediaError as error:
             gap = Shortfall(error.reason, error.detail, type(error).__name__)
             result = unexamined_result(opened, gap, _now())
             await self._remember_twin(result.row)
             return result
-        return await self._examine(opened, media, None, held)
+        if self._routes.are_pulled(media, opened.size_bytes):
+            url = await asyncio.to_thread(self._scope.source.url, held.item)  # may ask the cloud for a signature
+            held = replace(held, url=url)
+        way = self._routes.of(media, opened.size_bytes, has_url=bool(held.url))
+        return await self._examine(opened, way, ExtractionRecord(media), held.place, held)
 
     async def _examine(
-        self, opened: Opened, media: MediaInfo, record: ExtractionRecord | None, held: _Held | None
+        self, opened: Opened, way: Route, record: ExtractionRecord, place: Place, held: _Held | None = None
     ) -> FileResult:
-        """Examine live where the file is held, else from the record."""
-        scope = self._scope
+        """Examine live where the file is held, and fill the record; else from the record."""
+        scope, media = self._scope, record.media
         exhibits = scope.evidence.of_file(opened.content_sha256, scope.job.policy)
-        way = self._route_of(opened.item)
-        examination = Examination(media, way.takers, self._room, exhibits.keep)
-        if record is not None:
+        examination = Examination(media, way.takers, place, exhibits.keep)
+        if held is None:
             frames = record.replay_frames() if way.frames is not None else None
             whole = way.takers.whole(media, opened.content_sha256)
             examined = await examination.run(frames, record.replay_audio() if way.sound else None, whole)
         else:
-            assert held is not None  # noqa: S101 - one of the two is given
-            examined = await self._examine_live(opened, media, examination, held)
+            examined = await self._examine_live(opened, way, record, examination, held)
         examined.shortfalls += not_taken(way, scope.job.extract, media)
         findings = find(examined.scores, scope.job.policy)
         findings = await exhibits.attach(findings, scope.reader, held.path if held is not None else None)
@@ -304,13 +303,18 @@ class Scan:
             await self._remember_twin(result.row)
         return result
 
-    async def _examine_live(self, opened: Opened, media: MediaInfo, examination: Examination, held: _Held) -> Examined:
-        reader, record, path = self._scope.reader, ExtractionRecord(media), held.path
-        way = self._route_of(held.item)
-        frames = record.keep_frames(reader.frames(path, media, way.frames)) if way.frames is not None else None
-        sound = record.keep_audio(reader.audio(path, media, way.sound)) if way.sound else None
-        url = self._scope.source.url(held.item) if way.takers.streams else ""
-        whole = way.takers.whole(media, opened.content_sha256, path, url)
+    async def _examine_live(
+        self, opened: Opened, way: Route, record: ExtractionRecord, examination: Examination, held: _Held
+    ) -> Examined:
+        reader, media, path = self._scope.reader, record.media, held.path
+        frames = sound = None
+        if way.frames is not None:
+            pictures = reader.frames(path, media, way.frames)
+            frames = record.keep_frames(held.place.decoded(Kind.PICTURES, pictures))
+        if way.sound:
+            sound = record.keep_audio(held.place.decoded(Kind.SOUND, reader.audio(path, media, way.sound)))
+        check_same = partial(self._scope.source.check_same, held.item)
+        whole = way.takers.whole(media, opened.content_sha256, path, held.url, check_same)
         examined = await examination.run(frames, sound, whole)
         if not self._unchanged(held, opened.stat):
             examined.shortfalls.insert(0, _CHANGED)
@@ -318,14 +322,12 @@ class Scan:
             await self._scope.ledger.remember_extraction(opened.content_sha256, way.settings, dump_record(record))
         return examined
 
-    def _route_of(self, item: Item) -> Route:
-        return self._routes[bool(self._scope.takers.streams and self._scope.source.url(item))]
-
     # ------------------------------------------------------------------------------------------- same content twice
 
-    async def _claim(self, item: Item, digest: str) -> FileRow | None:
+    async def _claim(self, item: Item, digest: str, place: Place) -> FileRow | None:
         """Return the row of the twin that was scanned before; None makes this item the one that is scanned."""
         while (other := self._claims.get(digest)) is not None:
+            place.rest()
             await asyncio.wait([other])
         twin = self._twin(item, digest)
         if twin is None:
@@ -357,18 +359,20 @@ class Scan:
         return now is not None and now == before
 
 
+def _next_of(entries: Iterator[Item | Refused]) -> list[Item | Refused]:
+    """Return the next entries, at least one of those that are left."""
+    ends_s = time.monotonic() + _READING_S
+    batch = []
+    for entry in islice(entries, _ENTRIES_AT_ONCE):
+        batch.append(entry)
+        if time.monotonic() >= ends_s:
+            break
+    return batch
+
+
 def _stat(path: Path) -> Stat:
     status = os.stat(path)  # noqa: PTH116 - one call
     return Stat(status.st_size, status.st_mtime_ns)
-
-
-async def _digest(path: Path) -> str:
-    """Return the digest of a file, read in a thread that ends soon after this is cancelled. Raises OSError."""
-    given_up = threading.Event()
-    try:
-        return await asyncio.to_thread(digest_file, path, given_up.is_set)
-    finally:
-        given_up.set()
 
 
 def _now() -> datetime:

@@ -17,6 +17,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from batch_scan.errors import UsageError
 from batch_scan.store_aws import aws_identity
+from batch_scan.store_azure import container_request
 from batch_scan.store_errors import CREDENTIALS, STORE_ERRORS, explain, is_bad_key, is_transient, usage_error
 from batch_scan.store_url import BucketUrl, Cloud, is_bucket_url, parse_bucket_url
 from batch_scan.untrusted import clean_text
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
 
     from obstore.store import AzureConfig, ClientConfig, GCSConfig, RetryConfig, S3Config
 
+    from batch_scan.store_azure import AzureRequest
+
 __all__ = [
     "STORE_ERRORS",
     "BucketStore",
     "BucketUrl",
     "StoreOptions",
+    "azure_listing",
     "check_readable",
     "explain",
     "is_bucket_url",
@@ -139,6 +143,19 @@ def listing_url(place: BucketUrl, options: StoreOptions, query: Mapping[str, str
         return obstore.sign(signing, "GET", "", _LISTING_LIFETIME).partition("#")[0]
     except STORE_ERRORS as error:
         raise ValueError(explain(error)) from None
+
+
+def azure_listing(place: BucketUrl, options: StoreOptions, query: Mapping[str, str]) -> AzureRequest:
+    """Return a request for a page of a container's listing (List Blobs).
+
+    Raises:
+        UsageError: the endpoint cannot be followed.
+        ValueError: there are no credentials for it.
+    """
+    account = _account(place, options)
+    endpoint = _endpoint(place, options) or f"https://{account}.blob.core.windows.net"
+    asked = {"restype": "container", "comp": "list", **query}
+    return container_request(endpoint, account, place.bucket, asked, anonymous=options.anonymous)
 
 
 def is_same_bucket(one: tuple[BucketUrl, StoreOptions], other: tuple[BucketUrl, StoreOptions]) -> bool:

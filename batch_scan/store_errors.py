@@ -31,6 +31,7 @@ CREDENTIALS = {
 """What to do where credentials are missing or wrong."""
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
+_CANNOT_SIGN = "Generating SAS keys"
 _METADATA_SERVICES = ("169.254.169.254", "/latest/api/token", "/latest/meta-data", "token request", "metadata.google")
 _FORBIDDEN = frozenset({"401", "403"})
 _NOT_FOUND = "404"
@@ -47,6 +48,11 @@ def is_bad_key(error: BaseException) -> bool:
     return type(error).__name__ == "InvalidPathError"
 
 
+def _is_unaskable(error: BaseException) -> bool:
+    """Whether a key that was named is one that obstore cannot ask for, or a listing holds one."""
+    return is_bad_key(error) or (isinstance(error, ValueError) and "parse path" in str(error)[:200])
+
+
 def is_forbidden(error: BaseException) -> bool:
     """Whether a store refused over credentials or permissions, or credentials could not be had."""
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
@@ -54,9 +60,14 @@ def is_forbidden(error: BaseException) -> bool:
     return _status(error) in _FORBIDDEN or _lacks_credentials(error)
 
 
+def cannot_sign(error: BaseException) -> bool:
+    """Whether the credentials make no signed URL of any object: there are none, or not of a kind that signs."""
+    return is_forbidden(error) or _CANNOT_SIGN in str(error)[:200]
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether asking again may help: no connection, one that broke off, a server that is busy or broken."""
-    if isinstance(error, FileNotFoundError | ValueError) or is_forbidden(error) or _is_elsewhere(error):
+    if isinstance(error, FileNotFoundError | ValueError) or cannot_sign(error) or _is_elsewhere(error):
         return False
     status = _status(error)
     return not status or status in _UNAVAILABLE
@@ -77,10 +88,12 @@ def explain(error: BaseException) -> str:
         return "the bucket lies in another region"
     if status in _UNAVAILABLE:
         return f"the store is busy or broken{behind}"
-    return f"the store refused{behind}" if status else _transport(str(error))
+    return f"the store refused{behind}" if status else _without_status(error)
 
 
 def _mend(error: BaseException, place: BucketUrl) -> str:
+    if _is_unaskable(error):
+        return "such a key cannot be asked for: name another one, or rename the object"
     if is_forbidden(error):
         return f"{CREDENTIALS[place.cloud]}; for a public bucket say anonymous = true"
     if isinstance(error, FileNotFoundError) or _status(error) == _NOT_FOUND:
@@ -109,6 +122,13 @@ def _lacks_credentials(error: BaseException) -> bool:
 def _is_elsewhere(error: BaseException) -> bool:
     """Whether S3 named another region, which obstore does not follow."""
     return "redirect" in str(error)[:2000] or _code(error) in {"AuthorizationHeaderMalformed", "PermanentRedirect"}
+
+
+def _without_status(error: BaseException) -> str:
+    if _is_unaskable(error):
+        return "a key with slashes and nothing between them, with `.` or `..` as a part, or with control characters"
+    text = str(error)
+    return "these credentials cannot sign" if _CANNOT_SIGN in text[:200] else _transport(text)
 
 
 def _transport(text: str) -> str:

@@ -67,9 +67,14 @@ def parse_bucket_url(text: str) -> BucketUrl:
     place = split_bucket_url(text)
     if place.key.startswith("/"):
         raise ValueError("its key begins with a slash, and cannot be asked for")
-    if _SIGNATURE.search(place.key):
-        raise ValueError("its URL holds a signature, which would be shown; name the object alone")
+    check_unsigned(place.key)
     return place
+
+
+def check_unsigned(key: str) -> None:
+    """Raise ValueError for a key that somebody copied out of a signed URL, and which would be shown."""
+    if _SIGNATURE.search(key):
+        raise ValueError("its URL holds a signature, which would be shown; name the object alone")
 
 
 def split_bucket_url(text: str) -> BucketUrl:

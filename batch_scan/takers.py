@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
-from batch_scan.extraction import settings_fingerprint
+from batch_scan.extraction import load_record, settings_fingerprint
+from batch_scan.media.interface import AudioCodec, AudioSpec
 from batch_scan.model import Shortfall
 from batch_scan.vocabulary import Reason
-from batch_scan.whole import stream_sample
+from batch_scan.whole import is_pulled, stream_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Collection, Iterator
     from pathlib import Path
 
     from batch_scan.ask import Asker
     from batch_scan.endpoint.interface import StreamNeeds
     from batch_scan.extraction import ExtractionRecord
     from batch_scan.job import ExtractTable, Job
-    from batch_scan.media.interface import AudioSpec, FrameSpec
+    from batch_scan.media.interface import FrameSpec
     from batch_scan.model import MediaInfo, Sample
+
+_GONE_THROUGH = AudioSpec(codec=AudioCodec.PCM, max_s=60.0)
+"""How sound is decoded that goes to nobody in pieces: the cheapest way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +60,14 @@ class Takers:
         spec = asker.service.needs.audio
         return spec if spec is None or self.skip_silence else replace(spec, skip_silence=False)
 
-    def narrowed(self, extract: ExtractTable, *, has_url: bool) -> Takers:
-        """Say who takes what of an item with or without a URL: who pulls it whole gets no chunks of it."""
+    def narrowed(self, extract: ExtractTable, pulling: Collection[Asker] = ()) -> Takers:
+        """Say who takes what of a file that some pull by its URL: they get no chunks of it."""
         needs = {asker: stream_needs(asker) for asker in self.streams}
         streams = tuple(
             asker
             for asker, wants in needs.items()
-            if (has_url or not wants.by_url) and ((wants.pictures and extract.video) or (wants.sound and extract.audio))
+            if (asker in pulling or not wants.by_url)
+            and ((wants.pictures and extract.video) or (wants.sound and extract.audio))
         )
         return replace(
             self,
@@ -73,16 +79,26 @@ class Takers:
         )
 
     @property
-    def plays(self) -> bool:
+    def shows(self) -> bool:
         """Whether someone is shown the pictures of files whole."""
         return any(stream_needs(asker).pictures for asker in self.streams)
 
+    @property
+    def plays(self) -> bool:
+        """Whether someone hears the sound of files whole."""
+        return any(stream_needs(asker).sound for asker in self.streams)
+
     def whole(
-        self, media: MediaInfo, content_sha256: str, path: Path | None = None, url: str = ""
+        self,
+        media: MediaInfo,
+        content_sha256: str,
+        path: Path | None = None,
+        url: str = "",
+        check_same: Callable[[], Awaitable[None]] | None = None,
     ) -> Iterator[tuple[Asker, Sample]]:
         """Yield the file as a sample for everyone who takes it whole."""
         for asker in self.streams:
-            sample = stream_sample(stream_needs(asker), media, content_sha256, path, url)
+            sample = stream_sample(stream_needs(asker), media, content_sha256, path, url, check_same=check_same)
             if sample is not None:
                 yield asker, sample
 
@@ -100,24 +116,70 @@ class Takers:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who gets what of one kind of item, and what is taken out of it for them."""
+    """Who gets what of one kind of file, and what is taken out of it for them.
+
+    Pictures and sound are gone through here also where they are only played to someone: whoever plays a file is not
+    told what in it is damaged, nor how long it truly is.
+    """
 
     takers: Takers
     frames: FrameSpec | None
-    """None where nobody wants pictures. Set also where they are only played to someone: whoever plays a file is not
-    told what in it is damaged, so it is gone through here as well."""
+    """None where nobody wants pictures."""
     sound: tuple[AudioSpec, ...]
+    """Empty where nobody wants sound."""
     settings: str
     """Names everything that decides what is taken out."""
 
 
-def route(takers: Takers, job: Job, *, has_url: bool) -> Route:
-    """Return what becomes of items that lie, or do not lie, under a URL."""
-    own = takers.narrowed(job.extract, has_url=has_url)
-    frames = job.extract.frames if own.frames or own.plays else None
+def route(takers: Takers, job: Job, pulling: Collection[Asker] = ()) -> Route:
+    """Return what becomes of files that some pull by their URL."""
+    own = takers.narrowed(job.extract, pulling)
+    frames = job.extract.frames if own.frames or own.shows else None
     if frames is not None and not own.frames:
         frames = replace(frames, max_frames=0)  # a player shows all of them
-    return Route(own, frames, own.specs, settings_fingerprint(frames, own.specs, job.limits.media))
+    sound = own.specs or ((_GONE_THROUGH,) if own.plays else ())
+    return Route(own, frames, sound, settings_fingerprint(frames, sound, job.limits.media))
+
+
+class Routes:
+    """What becomes of every file of a job."""
+
+    def __init__(self, takers: Takers, job: Job) -> None:
+        self._pullers = tuple(asker for asker in takers.streams if stream_needs(asker).by_url and job.extract.audio)
+        some = chain.from_iterable(combinations(self._pullers, count) for count in range(len(self._pullers), -1, -1))
+        self._routes = {frozenset(pulling): route(takers, job, pulling) for pulling in some}
+
+    def are_pulled(self, media: MediaInfo, size_bytes: int) -> bool:
+        """Tell whether somebody would pull such a file by its URL."""
+        return bool(self._pulling(media, size_bytes))
+
+    def of(self, media: MediaInfo, size_bytes: int, *, has_url: bool) -> Route:
+        """Return what becomes of a file that lies, or does not lie, under a URL."""
+        return self._routes[self._pulling(media, size_bytes) if has_url else frozenset()]
+
+    def answered(
+        self, load: Callable[[str], bytes | None], content_sha256: str, size_bytes: int
+    ) -> tuple[Route, ExtractionRecord] | None:
+        """Return how a content was judged wholly before, and what came out of it then; None where it was not.
+
+        Whether it lies under a URL now makes no difference: what was heard of it is known.
+
+        Args:
+            load: returns the record of what came out of it with such settings, where there is one.
+            content_sha256: the content.
+            size_bytes: its size.
+        """
+        for pulling, way in self._routes.items():
+            stored = load(way.settings)
+            record = load_record(stored) if stored is not None else None
+            if record is None or not pulling <= self._pulling(record.media, size_bytes):
+                continue
+            if way.takers.known(record, content_sha256):
+                return way, record
+        return None
+
+    def _pulling(self, media: MediaInfo, size_bytes: int) -> frozenset[Asker]:
+        return frozenset(asker for asker in self._pullers if is_pulled(stream_needs(asker), media, size_bytes))
 
 
 def not_taken(way: Route, extract: ExtractTable, media: MediaInfo) -> list[Shortfall]:
@@ -125,8 +187,7 @@ def not_taken(way: Route, extract: ExtractTable, media: MediaInfo) -> list[Short
     gaps = []
     if media.video and extract.video and way.frames is None:
         gaps.append(_not_taken("pictures", "video"))
-    heard = bool(way.takers.listeners) or any(stream_needs(asker).sound for asker in way.takers.streams)
-    if media.audio and extract.audio and not heard:
+    if media.audio and extract.audio and not way.sound:
         gaps.append(_not_taken("sound", "audio"))
     return gaps
 

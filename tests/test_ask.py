@@ -391,7 +391,7 @@ async def test_what_may_be_charged_each_time_is_sent_three_times_and_what_is_not
 
 async def test_an_adapter_that_stumbles_takes_only_its_request_down(tmp_path: Path) -> None:
     asked, _ = await ask_once(tmp_path, ToyEndpoint(RuntimeError("oops")), [sample_of("a")])
-    assert asked.shortfalls[0].reason is Reason.SAMPLE_REFUSED
+    assert asked.shortfalls[0].reason is Reason.REQUEST_FAILED
     assert "RuntimeError: oops" in asked.shortfalls[0].detail
 
 

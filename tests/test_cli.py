@@ -18,6 +18,7 @@ from batch_scan.cli import main
 from batch_scan.ledger_schema import FILE_NAME
 from batch_scan.model import RunTotals
 from batch_scan.totals import Exit
+from tests.corpus_media import numbered_video
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,6 +207,22 @@ def test_a_plan_sends_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureF
     assert json.loads(shown.out)["not_examined"] == {"missing": 1}
     assert "nothing was sent" in shown.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv"]
+
+
+def test_a_plan_says_which_way_each_film_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    numbered_video(tmp_path / "here" / "film.mp4", 5)
+    monkeypatch.setenv("SAFECOMMS_API_KEY", "key")
+    command = ["plan", "here", "--endpoint", "safecomms", "--interval", "3", "--workers", "1"]
+    told = "film.mp4: one pass, "
+    assert main(command) == Exit.CLEAN
+    assert told not in capsys.readouterr().err
+    assert main([*command, "--verbose"]) == Exit.CLEAN
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert json.loads(shown.out)["decoding"]["tracks"] == {"selective": 1}
 
 
 def test_the_help_does_not_wait_for_the_models(tmp_path: Path) -> None:

@@ -148,3 +148,12 @@ async def test_a_transcribers_key_is_looked_for_too(tmp_path: Path, monkeypatch:
         checks = {check.what: check for check in await examine_place(keyed)}
         assert checks["transcribe.local api_key"].good is good
         assert not any("secret-4711" in check.found for check in checks.values())
+
+
+async def test_how_large_a_fetched_file_may_be_is_said_before_any_is_fetched(tmp_path: Path) -> None:
+    for limit, good in ((1_000_000, True), (1 << 60, False)):
+        keys = f"scratch_bytes = {limit}\nmax_file_bytes = 500\n[endpoints.local]\n"
+        found = (await checks_of(tmp_path, keys))["scratch"]
+        assert f"at most {limit} bytes" in found.found
+        assert "more than 500 bytes is not fetched" in found.found
+        assert found.good is good

@@ -16,13 +16,14 @@ from batch_scan.endpoint.interface import BatchLimits, Needs, StreamNeeds
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.examine import Examination
 from batch_scan.extraction import ExtractionRecord
+from batch_scan.flow import Bounds, Flow, Kind, request_bytes
 from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
 from batch_scan.model import AudioTrack, Digest, MediaInfo, Sample, Shortfall, VideoTrack
-from batch_scan.room import Room
 from batch_scan.takers import Takers
 from batch_scan.vocabulary import Medium, Reason
 from batch_scan.whole import PICTURES as SHOWN
 from tests.asking_kit import SPEC, Hold, Step, ToyEndpoint, ToyTranscriber, desk_of, ledger_in, sample_of
+from tests.flow_kit import place_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
@@ -107,7 +108,7 @@ async def examine(
     shelf: Shelf | None = None,
     media: MediaInfo = MEDIA,
 ) -> Examined:
-    examination = Examination(media, takers, Room(1 << 20), (shelf or Shelf()).keep)
+    examination = Examination(media, takers, await place_for(takers), (shelf or Shelf()).keep)
     return await examination.run(
         aiter(Watched(frames)) if frames is not None else None, aiter(Watched(audio)) if audio is not None else None
     )
@@ -228,8 +229,8 @@ async def test_an_asker_that_loses_a_sample_is_found_out(tmp_path: Path) -> None
         (asker,) = takers.frames
         honest = asker.ask
 
-        async def forgetful(samples: Sequence[Sample]) -> object:
-            return replace(await honest(samples), answered=())
+        async def forgetful(samples: Sequence[Sample], file: int) -> object:
+            return replace(await honest(samples, file), answered=())
 
         asker.ask = forgetful  # type: ignore[method-assign, assignment]
         done = await examine(takers, [frame("a"), PICTURES_DONE], [SOUND_DONE])
@@ -295,7 +296,7 @@ async def test_a_slow_service_holds_the_decoder_back(tmp_path: Path) -> None:
     async with takers_of(tmp_path, frames=[pictures(hold, concurrency=1)]) as takers:
         events = Watched([*(frame(str(at), at) for at in range(50)), PICTURES_DONE])
         running = asyncio.create_task(
-            Examination(MediaInfo("mov", 1.0, (), (PICTURE,)), takers, Room(1 << 20), Shelf().keep).run(
+            Examination(MediaInfo("mov", 1.0, (), (PICTURE,)), takers, await place_for(takers), Shelf().keep).run(
                 aiter(events), None
             )
         )
@@ -309,18 +310,23 @@ async def test_a_slow_service_holds_the_decoder_back(tmp_path: Path) -> None:
 
 
 async def test_bytes_that_wait_are_bounded_over_all_files(tmp_path: Path) -> None:
-    hold, room = Hold(), Room(10)
+    hold, room_bytes = Hold(), 50_000
     async with takers_of(tmp_path, frames=[pictures(hold)]) as takers:
-        events = [Watched([frame(f"{name}{at}22", at) for at in range(3)] + [PICTURES_DONE]) for name in "ab"]
+        flow = Flow(Bounds(decoders=1, files=2), takers.askers, room_bytes)
+        events = [Watched([frame(f"{name}{at}22", at) for at in range(6)] + [PICTURES_DONE]) for name in "ab"]
         media = MediaInfo("mov", 1.0, (), (PICTURE,))
         running = [
-            asyncio.create_task(Examination(media, takers, room, Shelf().keep).run(aiter(one), None)) for one in events
+            asyncio.create_task(Examination(media, takers, await flow.admit(), Shelf().keep).run(aiter(one), None))
+            for one in events
         ]
         await hold.arrived.wait()
-        assert room.used_bytes <= 10
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert 0 < flow.waiting_bytes <= room_bytes
+        assert sum(one.handed_out for one in events) < 12
         hold.let_go.set()
-        assert [one.answered for one in await asyncio.gather(*running)] == [3, 3]
-    assert room.used_bytes == 0
+        assert [one.answered for one in await asyncio.gather(*running)] == [6, 6]
+    assert flow.waiting_bytes == 0
 
 
 async def test_a_file_that_breaks_gives_its_room_back(tmp_path: Path) -> None:
@@ -329,14 +335,33 @@ async def test_a_file_that_breaks_gives_its_room_back(tmp_path: Path) -> None:
         await hold.arrived.wait()
         raise OSError("the pipe broke")
 
-    hold, room = Hold(), Room(10)
+    hold = Hold()
     async with takers_of(tmp_path, frames=[pictures(hold)]) as takers:
+        flow = Flow(Bounds(decoders=1, files=1), takers.askers)
         with pytest.raises(ExceptionGroup):
-            await Examination(MEDIA, takers, room, Shelf().keep).run(breaking(), None)
-        assert room.used_bytes == 0
+            await Examination(MEDIA, takers, await flow.admit(), Shelf().keep).run(breaking(), None)
+        assert flow.waiting_bytes == 0
         hold.let_go.set()
         assert await takers.frames[0].delivery.drain(10) == 0
         assert takers.frames[0].knows([frame("a")])
+
+
+async def test_a_file_given_up_while_it_waits_for_a_core_gives_its_room_back(tmp_path: Path) -> None:
+    hold, later_hold, later = Hold(), Hold(), frame("longer")
+    async with takers_of(tmp_path, frames=[pictures(hold, later_hold)]) as takers:
+        flow = Flow(Bounds(decoders=1, files=2), takers.askers, waiting_bytes=1)  # one picture at a time
+        place, other = await flow.admit(), await flow.admit()
+        decoded = place.decoded(Kind.PICTURES, aiter(Watched([frame("a"), later, PICTURES_DONE])))
+        run = asyncio.create_task(Examination(MEDIA, takers, place, Shelf().keep).run(decoded, None))
+        await hold.arrived.wait()
+        async with other.working():  # the core that the first picture's file lends while the second has no room
+            hold.let_go.set()
+            while flow.waiting_bytes != request_bytes([later]):  # noqa: ASYNC110 - a room tells nobody
+                await asyncio.sleep(0)
+            run.cancel()
+            await asyncio.wait([run])
+        later_hold.let_go.set()
+        assert flow.waiting_bytes == 0
 
 
 # -------------------------------------------------------------------------------------------------------- whole files
@@ -359,7 +384,7 @@ def player(*script: Step, name: str = "plays") -> ToyEndpoint:
 
 async def test_a_file_that_is_played_is_one_piece(tmp_path: Path) -> None:
     async with players_of(tmp_path, service := player()) as takers:
-        examination = Examination(MEDIA, takers, Room(1 << 20), Shelf().keep)
+        examination = Examination(MEDIA, takers, await place_for(takers), Shelf().keep)
         done = await examination.run(None, None, [(takers.streams[0], FILE)])
     assert (done.planned, done.answered, done.shortfalls) == (1, 1, [])
     assert [request.samples for request in service.submitted] == [(FILE,)]
@@ -367,7 +392,7 @@ async def test_a_file_that_is_played_is_one_piece(tmp_path: Path) -> None:
 
 async def test_a_file_that_is_not_played_to_its_end_stands_for_all_its_frames(tmp_path: Path) -> None:
     async with players_of(tmp_path, player(NO), pictures()) as takers:
-        examination = Examination(MEDIA, takers, Room(1 << 20), Shelf().keep)
+        examination = Examination(MEDIA, takers, await place_for(takers), Shelf().keep)
         shown = Watched([frame("a"), frame("b", 5.0), PICTURES_DONE])
         done = await examination.run(aiter(shown), None, [(takers.streams[0], FILE)])
     assert (done.planned, done.answered) == (3, 2)
@@ -379,7 +404,7 @@ async def test_a_second_track_that_is_not_played_is_told_unless_someone_gets_its
     media = replace(MEDIA, video=(PICTURE, replace(PICTURE, index=2)))
     for eyes, reasons in (([], [Reason.TRACK_NOT_PLAYED]), ([pictures()], [])):
         async with players_of(tmp_path / str(len(eyes)), player(), *eyes) as takers:
-            examination = Examination(media, takers, Room(1 << 20), Shelf().keep)
+            examination = Examination(media, takers, await place_for(takers), Shelf().keep)
             done = await examination.run(None, None, [(takers.streams[0], FILE)])
         assert [gap.reason for gap in done.shortfalls] == reasons
 
@@ -387,7 +412,7 @@ async def test_a_second_track_that_is_not_played_is_told_unless_someone_gets_its
 async def test_cover_art_that_nobody_gets_is_told_beside_a_sound_that_was_judged(tmp_path: Path) -> None:
     cover = replace(PICTURE, is_cover=True)
     async with players_of(tmp_path, player()) as takers:
-        examination = Examination(replace(MEDIA, video=(cover,)), takers, Room(1 << 20), Shelf().keep)
+        examination = Examination(replace(MEDIA, video=(cover,)), takers, await place_for(takers), Shelf().keep)
         done = await examination.run(None, None, [])
     assert [gap.reason for gap in done.shortfalls] == [Reason.TRACK_NOT_PLAYED]
 
@@ -410,11 +435,11 @@ async def test_a_record_gives_the_same_without_the_file_and_sends_nothing(tmp_pa
         record = ExtractionRecord(MEDIA)
         frames = aiter(Watched([frame("a", 1), frame("bad", 2), frame("c", 3), PICTURES_DONE]))
         audio = aiter(Watched([chunk("x bad y"), Silence(SPEC, 1, 5, 10), SOUND_DONE]))
-        examination = Examination(MEDIA, takers, Room(1 << 20), Shelf().keep)
+        examination = Examination(MEDIA, takers, await place_for(takers), Shelf().keep)
         first = await examination.run(record.keep_frames(frames), record.keep_audio(audio))  # type: ignore[arg-type]
         sent = [len(service.submitted) for service in (eyes, ears, judge)]
         assert takers.known(record, CONTENT)
-        again = Examination(MEDIA, takers, Room(1 << 20), Shelf().keep)
+        again = Examination(MEDIA, takers, await place_for(takers), Shelf().keep)
         second = await again.run(record.replay_frames(), record.replay_audio())
     assert [len(service.submitted) for service in (eyes, ears, judge)] == sent
     assert all(record.cached for record in second.records)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -219,6 +220,20 @@ async def test_far_more_than_fits_between_two_commits_is_remembered(state: Path)
         assert first.known_file("/0", STAT) == "0"
     async with Ledger.open(state) as second:
         assert all(second.known_file(f"/{number}", STAT) == str(number) for number in range(25_000))
+
+
+async def test_files_that_are_durable_are_held_in_memory_no_longer(state: Path) -> None:
+    async with Ledger.open(state) as ledger:
+        await ledger.remember_file("/first", STAT, "digest")  # what is made once
+        tracemalloc.start()
+        try:
+            for number in range(20_000):
+                await ledger.remember_file(f"/{number}", replace(STAT, modified_ns=number), f"{number:064}")
+            await ledger.flush()
+            held_bytes, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert held_bytes < 2e6, "20,000 of them take 10 MB"
 
 
 # ------------------------------------------------------------------------------------------------------------ runs

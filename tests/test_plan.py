@@ -7,6 +7,7 @@ import pytest
 
 from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.endpoint.interface import BatchLimits, Needs, StreamNeeds
+from batch_scan.media.ways import FrameWork
 from batch_scan.model import Coverage, FileResult, FileRow, Item, MediaInfo, RequestId, RequestRecord
 from batch_scan.pace.retry import RetryPolicy
 from batch_scan.plan import PlanOutcome, Quoter, ServiceQuote
@@ -64,7 +65,7 @@ def result(
 def plan() -> PlanOutcome:
     outcome = PlanOutcome(
         services={
-            "safecomms": ServiceQuote(requests_per_minute=30, token_price=0.01),
+            "safecomms": ServiceQuote(requests_per_minute=30, token_price=0.01, tokens_saved=7),
             "local": ServiceQuote(),
         }
     )
@@ -95,6 +96,23 @@ async def test_the_same_content_twice_in_one_batch_is_quoted_once(tmp_path: Path
         asked = await quoter_of(ledger, ToyEndpoint()).ask([sample_of("a", 1), sample_of("b", 2), sample_of("a", 3)])
     assert [one.tokens_estimated for one in asked.records] == [4]
     assert len(asked.answered) == 3
+
+
+async def test_near_twins_save_what_they_would_cost(tmp_path: Path) -> None:
+    async with ledger_in(tmp_path) as ledger:
+        quoter = quoter_of(ledger, ToyEndpoint())
+        alone, thrice = sample_of("a", 1), replace(sample_of("b", 2), stands_for=3)
+        asked = await quoter.ask([alone, thrice])
+        await quoter.ask([thrice])
+    assert quoter.tokens_saved == 2 * sum(one.tokens_estimated for one in asked.records) / 2
+
+
+def test_a_plan_tells_of_the_ways_of_files() -> None:
+    work = FrameWork(0, 5.0, packets=250, keyframes=5, group_s=2.0, sent=50, decoded=30, taken=2, cpu_s=1.0)
+    outcome = PlanOutcome()
+    outcome.add(replace(result(), frame_works=(work,)))
+    assert outcome.ways.values["tracks"] == {"selective": 1}
+    assert "pictures       1 film, 1 in one pass" in plan_text(outcome)
 
 
 async def test_what_is_remembered_costs_nothing(tmp_path: Path) -> None:
@@ -141,7 +159,7 @@ def test_a_plan_reads_as_text() -> None:
     assert plan_text(plan()).splitlines() == [
         "files          3 (1 to scan, 1 with the content of another)",
         "media          0.50 hours",
-        "frames         6 to judge, 4 share the answer of a near-twin",
+        "frames         6 to judge, 4 share the answer of a near-twin, which saves 7 tokens",
         "local          1 requests, 0 tokens",
         "safecomms      2 requests, 1 answered already, 28 tokens, cost 0.28, 4.0 s at 30 requests a minute",
         "not examined   1 files: not_media",
@@ -156,20 +174,32 @@ def test_a_plan_is_values_for_a_program() -> None:
         "duplicates": 1,
         "media_hours": 0.5,
         "frames": 6,
+        "frames_deduplicated": 4,
+        "tokens_saved": 7,
+        "decoding": {"tracks": {}, "pictures": 0, "pictures_decoded": 0, "cpu_s": 0.0, "whole_cpu_s": 0.0},
         "requests": 3,
         "cached_requests": 1,
         "tokens": 28,
         "services": {
-            "local": {"requests": 1, "cached_requests": 0, "tokens": 0, "cost": None, "time_s": None},
+            "local": {
+                "requests": 1,
+                "cached_requests": 0,
+                "tokens": 0,
+                "tokens_saved": 0,
+                "cost": None,
+                "time_s": None,
+            },
             "safecomms": {
                 "requests": 2,
                 "cached_requests": 1,
                 "tokens": 28,
+                "tokens_saved": 7,
                 "cost": pytest.approx(0.28),
                 "time_s": 4.0,
             },
         },
         "not_examined": {"not_media": 1},
+        "not_examined_examples": {"not_media": ""},
     }
 
 

@@ -149,6 +149,8 @@ def test_what_was_not_examined_is_unknown_and_skipped_only_by_choice() -> None:
     late = unexamined_result(OPENED, Shortfall(Reason.TIME_LIMIT, "late"), ENDED).row
     assert (late.verdict, late.status, late.size_bytes) == (Verdict.UNKNOWN, Status.SKIPPED, 100)
     assert unexamined_result(OPENED, Shortfall(Reason.EMPTY, "empty"), ENDED).row.status is Status.FAILED
+    left_out = Shortfall(Reason.EXCLUDED, "too old", "FetchError")
+    assert unexamined_result(OPENED, left_out, ENDED).row.error_type == "", "as where the listing leaves it out"
 
 
 def test_a_duplicate_has_its_twins_verdict_its_own_name_and_no_bill() -> None:

@@ -82,3 +82,15 @@ def test_everyone_gets_in_and_the_room_is_never_overfull(sizes: list[int]) -> No
         assert room.used_bytes == 0
 
     asyncio.run(all_of_them())
+
+
+async def test_nothing_takes_no_room_and_waits_for_nobody() -> None:
+    room = Room(10)
+    await room.enter(10)
+    large = asyncio.create_task(room.enter(5))
+    await asyncio.sleep(0)
+    await room.enter(0)
+    room.leave(0)
+    assert not large.done()
+    room.leave(10)
+    await large

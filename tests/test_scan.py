@@ -3,164 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from batch_scan.digest import digest_bytes
-from batch_scan.engine.services import Services, make_askers
-from batch_scan.errors import FetchError, LedgerError, MediaError, UsageError
-from batch_scan.evidence import Evidence
-from batch_scan.job import Job
-from batch_scan.media.interface import FrameTally
-from batch_scan.model import Item, MediaInfo, Refused, RunId, Shortfall, Stat, VideoTrack
-from batch_scan.scan import Scan, Scope
+from batch_scan.errors import LedgerError, UsageError
+from batch_scan.model import Item, Refused, Shortfall
 from batch_scan.vocabulary import Reason, Status, Verdict
-from tests.asking_kit import Hold, ToyEndpoint, desk_of, ledger_in, sample_of
+from tests.asking_kit import Hold, ToyEndpoint, ledger_in
+from tests.scan_kit import BOUNDS, Shelf, Words, rows_of, scan_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-
-    from batch_scan.ledger import Ledger
-    from batch_scan.media.interface import AudioSpec, FrameSpec
-    from batch_scan.model import FileResult, Sample
+    from collections.abc import Iterator
 
 NAME_OF_BYTES = "caf\udce9.txt"
 """How Python shows a name that is not UTF-8."""
-
-
-def words_in(path: Path) -> list[str]:
-    return path.read_text().split()
-
-
-def write_words(path: Path, words: str) -> None:
-    path.write_text(words)
-
-
-def swap(path: Path) -> None:
-    """Put another file of the same size and time in its place, as `cp -p` would."""
-    before, other = path.stat(), path.with_name("other")
-    other.write_text("evil" + path.read_text()[4:])
-    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
-    other.replace(path)
-
-
-class Words:
-    """Reads text files as if each of their words were a picture. A word `crash` crashes, `refuse` is no media."""
-
-    def __init__(self) -> None:
-        self.opened: list[str] = []
-
-    async def probe(self, path: Path) -> MediaInfo:
-        self.opened.append(path.name)
-        if words_in(path) == ["refuse"]:
-            raise MediaError(Reason.NOT_MEDIA, "these are words")
-        return MediaInfo("txt", 1.0, (), (VideoTrack(0, "words", 1, 1, 1.0),))
-
-    async def frames(self, path: Path, info: MediaInfo, spec: FrameSpec) -> AsyncIterator[Sample | FrameTally]:
-        words = words_in(path)
-        if "crash" in words:
-            raise OSError("the pipe broke")
-        for at, word in enumerate(words):
-            if word == "grow":
-                write_words(path, "grown since")
-            if word == "swap":
-                swap(path)
-            yield sample_of(word, at)
-        yield FrameTally(0, len(words), len(words), 0)
-
-    def audio(self, path: Path, info: MediaInfo, specs: tuple[AudioSpec, ...]) -> AsyncIterator[object]:
-        raise AssertionError("nobody takes sound")
-
-    async def clip(self, path: Path, track: int, start_s: float, end_s: float) -> bytes:
-        raise AssertionError("nobody takes sound")
-
-
-class Shelf:
-    """A source with whatever a test puts in."""
-
-    uri, sha256 = "shelf", ""
-
-    def __init__(self, directory: Path, *entries: Item | Refused) -> None:
-        self._directory = directory
-        self._entries = list(entries)
-        self.broken: Exception | None = None
-
-    def add(self, name: str, words: str | None = None) -> Item:
-        path = self._directory / name
-        if words is not None:
-            path.write_text(words)
-        shown = str(path).encode("utf-8", "backslashreplace").decode()
-        item = Item(len(self._entries), shown, f"{len(self._entries)}:{path}", str(path))
-        self._entries.append(item)
-        return item
-
-    def entries(self) -> Iterator[Item | Refused]:
-        yield from self._entries
-        if self.broken is not None:
-            raise self.broken
-
-    def total(self) -> int | None:
-        return None
-
-    def stat(self, item: Item) -> Stat | None:
-        try:
-            found = Path(item.locator).stat()
-        except OSError:
-            return None
-        return Stat(found.st_size, found.st_mtime_ns, f"{found.st_ino}:{found.st_ctime_ns}")
-
-    def url(self, item: Item) -> str:
-        return ""
-
-    @contextlib.asynccontextmanager
-    async def fetch(self, item: Item) -> AsyncIterator[Path]:
-        path = Path(item.locator)
-        if self.stat(item) is None:
-            raise FetchError(Reason.MISSING, "there is no such file")
-        yield path
-
-
-def scan_of(
-    ledger: Ledger,
-    shelf: Shelf,
-    service: ToyEndpoint,
-    reader: Words | None = None,
-    *,
-    run_id: str = "run-1",
-    limit: int | None = None,
-    already_done: Callable[[Item], bool] = lambda _: False,
-) -> Scan:
-    services = Services((service,), None)
-    desk = desk_of(ledger, service, run_id=run_id)
-    askers = {**make_askers(services, desk.asker._meters, desk.gate), service.name: desk.asker}
-    job = Job.model_validate({"run": {"limit": limit}})
-    return Scan(
-        Scope(
-            run_id=RunId(run_id),
-            job=job,
-            source=shelf,
-            reader=reader or Words(),  # type: ignore[arg-type]
-            takers=services.takers(askers),
-            ledger=ledger,
-            gate=desk.gate,
-            evidence=Evidence(None),
-            already_done=already_done,
-        )
-    )
-
-
-async def rows_of(scan: Scan) -> dict[str, FileResult]:
-    return {Path(result.row.item.uri).name: result async for result in scan.results(2)}
 
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     (tmp_path / "archive").mkdir()
     return Shelf(tmp_path / "archive")
+
+
+class SlowShelf(Shelf):
+    """Waits before every entry but the first, until the first has its row or for as long as a slow store takes."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.has_row = threading.Event()
+        self.late = 0
+        """Entries that came while the first had none."""
+
+    def entries(self) -> Iterator[Item | Refused]:
+        for number, entry in enumerate(super().entries()):
+            self.late += bool(number) and not self.has_row.wait(timeout=0.05)
+            yield entry
 
 
 # ---------------------------------------------------------------------------------------------------------- every row
@@ -192,6 +73,16 @@ async def test_every_entry_has_one_row_whatever_became_of_it(tmp_path: Path, she
     twins = {rows["bad"].row.duplicate_of, rows["twin"].row.duplicate_of}
     assert len(twins) == 2
     assert "" in twins
+
+
+async def test_entries_that_come_slowly_are_scanned_while_others_are_still_looked_up(tmp_path: Path) -> None:
+    shelf = SlowShelf(tmp_path)
+    for number in range(200):
+        shelf.add(str(number), f"word{number}")
+    async with ledger_in(tmp_path) as ledger:
+        async for _ in scan_of(ledger, shelf, ToyEndpoint()).results(BOUNDS):
+            shelf.has_row.set()
+    assert shelf.late < 100
 
 
 async def test_a_file_swapped_under_us_is_changed_and_nothing_of_it_is_remembered(tmp_path: Path, shelf: Shelf) -> None:
@@ -306,7 +197,7 @@ def many(shelf: Shelf, count: int) -> None:
 async def test_leaving_early_ends_at_once_however_many_results_wait(tmp_path: Path, shelf: Shelf) -> None:
     many(shelf, 1000)
     async with ledger_in(tmp_path) as ledger:
-        results = aiter(scan_of(ledger, shelf, ToyEndpoint()).results(2))
+        results = aiter(scan_of(ledger, shelf, ToyEndpoint()).results(BOUNDS))
         await anext(results)
         for _ in range(10):  # as many as may wait do so now
             await asyncio.sleep(0)
@@ -327,7 +218,7 @@ async def test_a_source_that_breaks_off_hands_on_what_it_had_and_then_its_error(
     many(shelf, 300)
     shelf.broken = error
     async with ledger_in(tmp_path) as ledger:
-        results = aiter(scan_of(ledger, shelf, ToyEndpoint()).results(2))
+        results = aiter(scan_of(ledger, shelf, ToyEndpoint()).results(BOUNDS))
         for _ in range(256):
             await anext(results)
         with pytest.raises(type(error), match=str(error)):

@@ -122,6 +122,7 @@ def test_an_azure_container_needs_an_account(monkeypatch: pytest.MonkeyPatch) ->
         ("kind: Connect, hunter2", "no connection to the store", True),
         ("source: TimedOut hunter2", "did not answer in time", True),
         ("hunter2", "broke off", True),
+        ("Generating SAS keys with SAS tokens auth is not supported hunter2", "cannot sign", False),
     ],
 )
 def test_an_error_is_told_in_our_own_words(text: str, said: str, again: object) -> None:

@@ -15,6 +15,7 @@ the core itself keeps the answers of a `base_url` on this machine apart).
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,17 @@ class StreamNeeds:
     sound: bool = False
     """Files with a sound track, for what is heard in it."""
     by_url: bool = False
-    """Only files that lie under a URL which the service itself can pull (`Sample.url`); of all others it takes sound in
-    chunks, as `Needs.audio` says. False: it gets the local file (`Sample.path`)."""
+    """Only files that lie under a URL which the service itself can pull (`Sample.url`), and only where it then gets all
+    of the sound (`whole.is_pulled`); of all others it takes sound in chunks, as `Needs.audio` says. False: it gets the
+    local file (`Sample.path`)."""
+    films: bool = True
+    """By URL: whether files with pictures are pulled too."""
+    containers: frozenset[str] = frozenset()
+    """By URL: names of ffmpeg's demuxers whose files are pulled; empty: all."""
+    max_s: float = math.inf
+    """By URL: length of the longest file that is pulled, seconds."""
+    max_bytes: float = math.inf
+    """By URL: size of the largest file that is pulled."""
 
 
 @dataclass(frozen=True, slots=True)

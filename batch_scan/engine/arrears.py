@@ -6,6 +6,7 @@ they come from memory; but the run paid for them, so its report has to show them
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from batch_scan.report.layout import committed_parts
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from batch_scan.report.store import Place
 
 
-def unreported(ledger: Ledger, place: Place, run_id: RunId) -> dict[RequestId, PaidRequest]:
+async def unreported(ledger: Ledger, place: Place, run_id: RunId) -> dict[RequestId, PaidRequest]:
     """Return the requests answered in this run that its report does not show yet. Raises BatchScanError."""
-    sent = read_sent(place, committed_parts(place, Table.REQUESTS, run_id))
+    sent = await asyncio.to_thread(lambda: read_sent(place, committed_parts(place, Table.REQUESTS, run_id)))
     return {paid.request_id: paid for paid in ledger.paid(run_id) if paid.request_id not in sent}

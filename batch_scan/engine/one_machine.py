@@ -25,6 +25,7 @@ from batch_scan.engine.premises import callbacks_of, open_elsewhere, settle_in
 from batch_scan.engine.services import Services, build_services, check_secrets, make_askers, open_askers
 from batch_scan.errors import EndpointError
 from batch_scan.evidence import Evidence
+from batch_scan.flow import Bounds
 from batch_scan.ledger import Ledger, RunStart
 from batch_scan.media.program import ffmpeg_version
 from batch_scan.media.reader import MediaReader
@@ -33,7 +34,7 @@ from batch_scan.pace.budget import LocalBudget
 from batch_scan.pace.clock import SystemClock
 from batch_scan.pace.limiter import LocalLimiter
 from batch_scan.report.evidence_queue import evidence_of
-from batch_scan.report.feed import ReportFeed
+from batch_scan.report.feed import ReportFeed, in_thread
 from batch_scan.report.layout import new_run_id
 from batch_scan.report.lease_holding import hold_lease, owner_of
 from batch_scan.report.open import open_place
@@ -42,7 +43,7 @@ from batch_scan.report.published import identify_by_row, identify_by_uri
 from batch_scan.report.writer import ReportWriter
 from batch_scan.scan import Scan, Scope
 from batch_scan.scratch import scratch_of
-from batch_scan.source.open import open_source
+from batch_scan.source.open import open_source, open_source_async
 from batch_scan.source.options import SourceOptions
 from batch_scan.totals import Exit, worst
 from batch_scan.vocabulary import Reason
@@ -81,10 +82,14 @@ class Observer(Protocol):
 
 def source_of(job: Job, scratch: Path | None = None) -> Source:
     """Open the job's source. Raises UsageError."""
+    return open_source(job.source.uri, _source_options(job, scratch))
+
+
+def _source_options(job: Job, scratch: Path | None = None) -> SourceOptions:
     table = job.source
     is_remote = "://" in job.report.uri
     own = (job.state_dir,) if is_remote else (Path(job.report.uri), job.state_dir)
-    options = SourceOptions(
+    return SourceOptions(
         include=table.include,
         exclude=table.exclude,
         root=table.root,
@@ -100,18 +105,17 @@ def source_of(job: Job, scratch: Path | None = None) -> Source:
         allow_buckets=table.allow_buckets,
         sign_urls_s=table.sign_urls,
     )
-    return open_source(table.uri, options)
 
 
 def workers_of(job: Job) -> int:
-    """Return the number of decoder processes: what the job says, else one per core this process may use."""
+    """Return the number of decoders that work at a time: what the job says, else one per core this process may use."""
     return job.run.workers or len(os.sched_getaffinity(0))
 
 
-def files_at_once(job: Job) -> int:
-    """Return how many files are open: enough that decoders never wait while others wait for their answers."""
-    fetched = not Path(job.source.uri).is_dir()
-    return 2 * workers_of(job) + 2 + (_FETCHED_AHEAD if fetched else 0)
+def bounds_of(job: Job) -> Bounds:
+    """Return how much goes on at once: as many files as keep every decoder busy while others are made ready."""
+    decoders, fetched = workers_of(job), not Path(job.source.uri).is_dir()
+    return Bounds(decoders, 2 * decoders + 2 + (_FETCHED_AHEAD if fetched else 0))
 
 
 async def run_scan(job: Job, observer: Observer, stop: asyncio.Event) -> RunOutcome:
@@ -120,7 +124,7 @@ async def run_scan(job: Job, observer: Observer, stop: asyncio.Event) -> RunOutc
     Raises UsageError, LockedError (nothing was scanned), BatchScanError (ledger or report cannot be written).
     """
     place = open_place(job.report.uri, job.report.bucket.options)
-    source = source_of(job)
+    source = await open_source_async(job.source.uri, _source_options(job))
     check_report_place(place)
     services = build_services(job)
     check_secrets(services)
@@ -175,12 +179,13 @@ async def _run_with_ledger(  # noqa: PLR0917
         except EndpointError as error:
             return RunOutcome(run, Exit.ENDPOINT_REFUSED, [f"nothing was scanned: {error.detail}"])
         await ledger.begin_run(_start(run, place))
-        writer = ReportWriter(place, run)
-        published = writer.published(identify_by_row if source.sha256 else identify_by_uri)
-        meters.unreported.update(unreported(ledger, place, run.run_id))
+        writer = await in_thread(lambda: ReportWriter(place, run))  # to a bucket, these are requests
+        identify = identify_by_row if source.sha256 else identify_by_uri
+        published = await in_thread(lambda: writer.published(identify))
+        meters.unreported.update(await unreported(ledger, place, run.run_id))
         progress = RunProgress.resumed(run, published)
         observer.started(progress.run, source.total())
-        reader = await stack.enter_async_context(MediaReader(workers_of(job), job.limits.media))
+        reader = await stack.enter_async_context(MediaReader(bounds_of(job).processes, job.limits.media))
         kept = evidence_of(place) if job.report.evidence else None
         if kept is not None:
             stack.callback(kept.close)
@@ -272,7 +277,7 @@ async def _consume(  # noqa: PLR0917
     """Write results as they come; return True where `stop` ended it early."""
 
     async def write_all() -> None:
-        async for result in scan.results(files_at_once(job)):
+        async for result in scan.results(bounds_of(job)):
             await feed.settled()
             feed.take(result)
             progress.add(result)

@@ -1,34 +1,35 @@
 """Sound of a file, as chunks for those who asked for it.
 
-One guarded ffmpeg decodes a track to samples, which are mixed, measured, planned and encoded as they come; of a track
-nothing but the end of the chunk that is being filled is held. ffmpeg exits with 0 on truncated files, so what was
-decoded is compared with what the container declares, and the presentation times of the samples with their number.
+A decoder worker turns a track into samples, which are mixed, measured, planned and encoded as they come; of a track
+nothing but the end of the chunk that is being filled is held. libav reads truncated files to their end without a word,
+so what was decoded is compared with what the container declares, and the presentation times of the samples with their
+number.
 
-Channels are mixed here (`mix`): ffmpeg's own downmix cancels sound of opposite phase, leaves out channels that it has
+Channels are mixed here (`mix`): libav's own downmix cancels sound of opposite phase, leaves out channels that it has
 no place for and refuses unknown layouts.
 """
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
-import ffmpeg
 import numpy as np
+from pydantic import Field, ValidationError
 
 from batch_scan.errors import MediaError
+from batch_scan.media import wire
 from batch_scan.media.chunks import WINDOW_S, Kind, Window, measure
 from batch_scan.media.coverage import OGG_PAGE_BYTES, SoundRead, ends_within_ogg_page, judge
-from batch_scan.media.decoder import wall_limit
-from batch_scan.media.encode import SAMPLE_BYTES
+from batch_scan.media.decoder import Lane, wall_limit
 from batch_scan.media.interface import AudioTally, Chunk, Silence
 from batch_scan.media.mix import channels_kept, keep_channels, mixed
-from batch_scan.media.runner import ChildLimits, compile_args, input_args, start_child
+from batch_scan.media.probe import Told, parse_end
 from batch_scan.media.soundbuffer import SoundBuffer
 from batch_scan.media.taker import Taker
 from batch_scan.media.timeline import Timeline
 from batch_scan.model import Shortfall
+from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from batch_scan.media.decoder import DecoderPool
     from batch_scan.media.interface import AudioSpec, MediaLimits
-    from batch_scan.media.runner import Child
     from batch_scan.model import AudioTrack, MediaInfo
 
 
@@ -50,21 +51,29 @@ _BLOCK_WINDOWS: Final = 100
 _BLOCK_CHANNELS: Final = 8
 """... and of fewer where there are more channels than these."""
 
-_STAMP_S: Final = 0.25
-"""How often ffmpeg logs a presentation time. A hole is placed this exactly; a line costs some 50 µs on both sides."""
+_Count = Annotated[int, Field(ge=0)]
 
-_STAMP_TIMEOUT_S: Final = 30.0
-"""A time is logged before its sound is written; if it does not come through in this time, it never will."""
+
+class _Tally(Told):
+    """What a worker says after the last sound of a track."""
+
+    frames: _Count
+    refused: _Count
+    unheard_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    complaint: str
+    container_complaint: str
+    late: str
 
 
 async def read_audio(
-    path: Path, info: MediaInfo, specs: tuple[AudioSpec, ...], limits: MediaLimits
+    pool: DecoderPool, path: Path, info: MediaInfo, specs: tuple[AudioSpec, ...], limits: MediaLimits
 ) -> AsyncGenerator[Event, None]:
     """Yield the sound of every sound track for each taker, in order of time per track.
 
     Every track is decoded once and ends with its `AudioTally`. Close the iterator to end the decoder early.
 
     Args:
+        pool: decodes it.
         path: the file.
         info: what a probe found in it.
         specs: what is wanted; equal ones are served once.
@@ -80,52 +89,33 @@ async def read_audio(
     if not wanted:
         return
     for track in info.audio:
-        async with aclosing(_Track(path, info, track, wanted, limits).read()) as events:
+        async with aclosing(_Track(path, info, track, pool=pool, specs=wanted, limits=limits).read()) as events:
             async for event in events:
                 yield event
-
-
-class _Stamps:
-    """Hands the decoder's log to a timeline and waits for it to have got somewhere."""
-
-    def __init__(self, timeline: Timeline) -> None:
-        self.lost = False
-        self._timeline = timeline
-        self._awaited = 0
-        self._reached = asyncio.Event()
-
-    def take(self, untrusted_line: str) -> None:
-        self._timeline.take(untrusted_line)
-        if self._timeline.shown >= self._awaited:
-            self._reached.set()
-
-    async def reach(self, samples: int) -> None:
-        """Wait until the time of so many samples is known."""
-        if self._timeline.shown >= samples or self.lost:
-            return
-        self._awaited = samples
-        self._reached.clear()
-        try:
-            async with asyncio.timeout(_STAMP_TIMEOUT_S):
-                await self._reached.wait()
-        except TimeoutError:
-            self.lost = True
 
 
 class _Track:
     """One track, from its decoder to its tally."""
 
     def __init__(
-        self, path: Path, info: MediaInfo, track: AudioTrack, specs: tuple[AudioSpec, ...], limits: MediaLimits
+        self,
+        path: Path,
+        info: MediaInfo,
+        track: AudioTrack,
+        *,
+        pool: DecoderPool,
+        specs: tuple[AudioSpec, ...],
+        limits: MediaLimits,
     ) -> None:
+        self._pool = pool
         self._path = path
         self._info = info
         self._track = track
         self._limits = limits
         self._rate_hz = max(spec.sample_rate_hz for spec in specs)
         self._channels = channels_kept(track.channels, track.codec)
-        self._timeline = Timeline(self._rate_hz, info.container)
-        self._stamps = _Stamps(self._timeline)
+        self._timeline = Timeline(self._rate_hz)
+        self._late = ""
         self._buffer = SoundBuffer(self._rate_hz)
         self._seen = SoundRead(self._rate_hz)
         self._takers = [
@@ -157,56 +147,70 @@ class _Track:
 
     async def read(self) -> AsyncGenerator[Event, None]:
         """Yield all that is to be said of the track."""
-        limits = self._child_limits()
         async with AsyncExitStack() as encoders:
             for taker in self._takers:
                 await encoders.enter_async_context(taker)
-            async with start_child(self._argv(), limits, on_stderr_line=self._stamps.take) as child:
-                async with aclosing(self._decoded(child)) as batches:
-                    async for windows in batches:
-                        for taker in self._takers:
-                            async for event in taker.take(windows):
-                                yield event
-                        self._buffer.drop_before(min(taker.needed_from for taker in self._takers))
-                if not self._seen.too_long:
-                    self._seen.end = await child.wait()
+            async with aclosing(self._decoded()) as batches:
+                async for windows in batches:
+                    for taker in self._takers:
+                        async for event in taker.take(windows):
+                            yield event
+                    self._buffer.drop_before(min(taker.needed_from for taker in self._takers))
             for taker in self._takers:
                 async for event in taker.finish():
                     yield event
-        self._seen.stamps_lost = self._stamps.lost
         self._seen.cut = self._info.container == "ogg" and ends_within_ogg_page(_tail_of(self._path, OGG_PAGE_BYTES))
         shortfalls, tally = judge(self._seen, self._timeline, self._track.index, self.declared_s)
         for shortfall in shortfalls:
             yield shortfall
-        if (late := self._late_track()) is not None:
-            yield late
+        if self._late and self._info.main_video is not None and self._track is self._info.audio[0]:
+            yield Shortfall(Reason.DAMAGED, self._late)  # once per file; of one without a film the probe has said so
         yield tally
 
-    def _late_track(self) -> Shortfall | None:
-        """Say once per file what came to light on the way; of a file without a film the probe has said so."""
-        late_s = self._timeline.late_sound_s
-        if late_s is None or self._info.main_video is None or self._track is not self._info.audio[0]:
-            return None
-        detail = f"a sound track begins at {late_s:.1f} s that the file's beginning says nothing of"
-        return Shortfall(Reason.DAMAGED, f"{detail}; it is not examined")
-
-    async def _decoded(self, child: Child) -> AsyncGenerator[list[Window], None]:
+    async def _decoded(self) -> AsyncGenerator[list[Window], None]:
         """Yield the windows of one block after the other; their samples are in the buffer by then."""
-        windows = max(1, min(_BLOCK_WINDOWS, _BLOCK_WINDOWS * _BLOCK_CHANNELS // self._channels))
-        frame_bytes = SAMPLE_BYTES * self._channels
-        size = windows * self._window * frame_bytes
-        while not self._seen.too_long:
-            try:
-                block = await child.read_exactly(size)
-            except MediaError as error:
-                self._seen.stopped = error
-                await child.stop(error.reason)
-                return
-            frames = np.frombuffer(block, "<i2", len(block) // frame_bytes * self._channels).reshape(-1, self._channels)
-            if not len(frames):
-                return
-            await self._stamps.reach(self._seen.decoded + len(frames))
-            yield self._place(frames)
+        allowed_s = wall_limit(self._path, self._track.duration_s or self._info.duration_s, self._limits)
+        is_closed = False
+        try:
+            async with aclosing(self._pool.ask(self._request(), allowed_s, Lane.SOUND)) as messages:
+                async for kind, body in messages:
+                    if kind is wire.Kind.END:
+                        parse_end(body)
+                    elif kind is wire.Kind.SOUND and not is_closed:
+                        yield self._place(self._frames(body))
+                    elif kind is wire.Kind.TALLY and not is_closed:
+                        is_closed = True
+                        self._note_tally(body)
+                    else:
+                        raise _malformed()
+                    if self._seen.too_long:
+                        return
+            if not is_closed:
+                raise _malformed()
+        except MediaError as error:
+            self._seen.stopped = error
+
+    def _frames(self, body: bytes) -> npt.NDArray[np.int16]:
+        """Return the samples of a block, of shape (time, channels), and note its times. Raises MediaError."""
+        try:
+            sound = wire.unpack_sound(body)
+            frames = np.frombuffer(sound.pcm, "<i2").reshape(-1, self._channels)
+        except ValueError:
+            raise _malformed() from None
+        for stamp in sound.stamps:
+            self._timeline.show(stamp.at, stamp.samples, complained=stamp.complained)
+        if self._timeline.shown < self._seen.decoded + len(frames):
+            raise _malformed()
+        return frames
+
+    def _note_tally(self, body: bytes) -> None:
+        try:
+            tally = _Tally.model_validate(wire.unpack_json(body))
+        except (wire.WireError, ValidationError):
+            raise _malformed() from None
+        self._seen.frames, self._seen.refused, self._seen.unheard_s = tally.frames, tally.refused, tally.unheard_s
+        self._seen.complaint, self._seen.container_complaint = tally.complaint, tally.container_complaint
+        self._late = clean_text(tally.late)
 
     def _place(self, frames: npt.NDArray[np.int16]) -> list[Window]:
         """Put samples where they belong on the line of time, with the holes between them."""
@@ -247,25 +251,24 @@ class _Track:
         longest_s = self._limits.max_duration_s - self._timeline.start_s
         return int(longest_s * self._rate_hz) - self._buffer.end
 
-    def _argv(self) -> list[str]:
-        source = ffmpeg.input(**input_args(self._path, self._limits, threads=1))
-        filters = ",".join(
-            (
-                "aformat=sample_fmts=fltp",
-                keep_channels(self._channels),
-                f"aresample={self._rate_hz}",
-                "aformat=sample_fmts=s16",
-                f"asetnsamples=n={round(_STAMP_S * self._rate_hz)}:p=0",
-                "ashowinfo",
-            )
-        )
-        decoded = ffmpeg.output(source, "pipe:1", map=f"0:{self._track.index}", af=filters, format="s16le")
-        # With times as they stand in the file: ffmpeg would move the first sound of a transport stream to zero.
-        return compile_args(decoded.global_args("-copyts", "-nostats"), loglevel="level+info")
+    def _request(self) -> dict[str, Any]:
+        windows = max(1, min(_BLOCK_WINDOWS, _BLOCK_WINDOWS * _BLOCK_CHANNELS // self._channels))
+        return {
+            "do": "sound",
+            "path": str(self._path.absolute()),
+            "container": self._info.container,
+            "track": self._track.index,
+            "rate_hz": self._rate_hz,
+            "channels": self._channels,
+            "pan": keep_channels(self._channels),
+            "block_samples": windows * self._window,
+            "max_streams": self._limits.max_streams,
+            "max_pixels": self._limits.max_pixels,
+        }
 
-    def _child_limits(self) -> ChildLimits:
-        allowed_s = wall_limit(self._path, self._track.duration_s or self._info.duration_s, self._limits)
-        return ChildLimits(self._limits.memory_bytes, allowed_s, 1 << 20, allowed_s)
+
+def _malformed() -> MediaError:
+    return MediaError(Reason.DECODER_CRASHED, "the decoder process gave a malformed answer")
 
 
 def _tail_of(path: Path, size_bytes: int) -> bytes:

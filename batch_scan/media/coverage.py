@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,6 @@ from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from batch_scan.errors import MediaError
-    from batch_scan.media.runner import ChildEnd
     from batch_scan.media.timeline import Hole, Timeline
 
 TOLERANCE_SHARE: Final = 0.01
@@ -25,6 +25,8 @@ OGG_PAGE_BYTES: Final = 27 + 255 + 255 * 255
 
 _OGG_SEGMENTS_AT: Final = 26
 _COMPLAINT_CHARS: Final = 200
+_MAX_REFUSED_SHARE: Final = 2 / 3
+"""A decoder that refuses more than this has not understood the rest either; the ffmpeg program draws the same line."""
 _PLACES: Final = 3
 
 
@@ -40,13 +42,20 @@ class SoundRead:
     lost: list[tuple[int, int]] = field(default_factory=list)
     """Where sound is missing, as positions on the track's line."""
     stopped: MediaError | None = None
-    """Why we stopped the decoder."""
-    end: ChildEnd | None = None
-    """How the decoder ended by itself."""
+    """Why the decoder did not come to the end of the file."""
+    frames: int = 0
+    """How often the decoder gave sound, ..."""
+    refused: int = 0
+    """... and how often it could not."""
+    unheard_s: float = 0.0
+    """How long the packets last after which no sound came any more."""
+    complaint: str = ""
+    """The last thing that demuxer or decoder complained of; untrusted, empty where none did."""
+    container_complaint: str = ""
+    """The last thing that the demuxer complained of, likewise."""
     too_long: bool = False
     cut: bool = False
     """The file itself ends in the middle of something."""
-    stamps_lost: bool = False
 
     def add_hole(self, start: int, hole: Hole) -> None:
         """Note a hole that begins at `start` on the track's line."""
@@ -57,7 +66,8 @@ class SoundRead:
 
     def is_lost(self, start: int, end: int) -> bool:
         """Whether sound is missing anywhere between `start` and `end`."""
-        return any(first < end and start < last for first, last in self.lost)
+        before = bisect_left(self.lost, (end,))  # they follow each other
+        return before > 0 and start < self.lost[before - 1][1]
 
 
 def judge(
@@ -70,43 +80,41 @@ def judge(
     heard_s = (read.decoded + read.still) / read.rate_hz
     lost_s = sum(end - start for start, end in read.lost) / read.rate_hz
     tally = AudioTally(track, heard_s + lost_s if declared_s is None else declared_s, heard_s)
-    because = f": {clean_text(timeline.complaint, _COMPLAINT_CHARS)}" if timeline.complaint else ""
+    because = f": {clean_text(read.complaint, _COMPLAINT_CHARS)}" if read.complaint else ""
     short: list[Shortfall] = []
     if read.lost:
         short.append(Shortfall(Reason.DAMAGED, f"{_lost_places(read, timeline, lost_s)}{because}"))
-    if (end := _ended_badly(read, timeline, heard_s, because)) is not None:
+    if (end := _ended_badly(read, heard_s, because)) is not None:
         short.append(end)
     elif not read.decoded:
         short.append(Shortfall(Reason.DAMAGED, f"no sound could be decoded{because}"))
     elif declared_s is not None and declared_s - heard_s - lost_s > _tolerance_s(declared_s):
         detail = f"sound decoded to {heard_s:.1f} s of {declared_s:.1f} s declared{because}"
         short.append(Shortfall(Reason.DAMAGED, detail))
-    elif declared_s is None and timeline.container_complaint and not read.lost:
-        complaint = clean_text(timeline.container_complaint, _COMPLAINT_CHARS)
+    elif read.unheard_s > TOLERANCE_S[0]:
+        detail = f"{read.unheard_s:.1f} s of sound after {heard_s + lost_s:.1f} s could not be decoded{because}"
+        short.append(Shortfall(Reason.DAMAGED, detail))
+    elif declared_s is None and read.container_complaint and not read.lost:
+        complaint = clean_text(read.container_complaint, _COMPLAINT_CHARS)
         detail = f"the container is damaged ({complaint}); {heard_s:.1f} s of sound were found, more may be missing"
         short.append(Shortfall(Reason.DAMAGED, detail))
     if read.cut and not short:
         short.append(Shortfall(Reason.DAMAGED, f"the file is not whole: it ends after {heard_s:.1f} s, within a page"))
-    if read.stamps_lost:
-        short.append(Shortfall(Reason.INTERNAL, "ffmpeg did not say when the sound is heard; times may be wrong"))
     return short, tally
 
 
-def _ended_badly(read: SoundRead, timeline: Timeline, heard_s: float, because: str) -> Shortfall | None:
+def _ended_badly(read: SoundRead, heard_s: float, because: str) -> Shortfall | None:
     """What there is to say where the decoder did not come to its natural end."""
     after = f"after {heard_s:.1f} s of sound"
     if read.too_long:
         return Shortfall(Reason.TOO_LONG, f"the rest was not examined {after}: longer than a file may be")
     if read.stopped is not None:
-        return Shortfall(read.stopped.reason, f"{read.stopped.detail}, {after}", type(read.stopped).__name__)
-    if read.end is None or read.end.returncode == 0:
-        return None
-    if read.end.reason is not None:
-        return Shortfall(read.end.reason, f"the decoder was ended by signal {-read.end.returncode} {after}")
-    if timeline.no_decoder:
-        return Shortfall(Reason.CODEC_UNSUPPORTED, f"this ffmpeg cannot decode the sound{because}")
-    reason = Reason.DECODER_LIMIT if timeline.no_memory else Reason.DAMAGED
-    return Shortfall(reason, f"the decoder failed with status {read.end.returncode} {after}{because}")
+        detail = f"{read.stopped.detail}, {after}" if read.decoded else read.stopped.detail
+        return Shortfall(read.stopped.reason, detail, type(read.stopped).__name__)
+    tries = read.frames + read.refused
+    if read.refused > _MAX_REFUSED_SHARE * tries:
+        return Shortfall(Reason.DAMAGED, f"the decoder failed {read.refused} times of {tries}, {after}{because}")
+    return None
 
 
 def _tolerance_s(declared_s: float) -> float:

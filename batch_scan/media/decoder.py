@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from batch_scan.media.runner import Child
 
 _MAX_FILES: Final = 500
+_REMEMBERED_FILES: Final = 4
 _MAX_RESIDENT_BYTES: Final = 512 << 20
 """A worker that keeps more than this after a file is replaced; a fresh one has 60 MB, one with 1080p open 80 MB."""
 
@@ -52,18 +55,25 @@ def wall_limit(path: Path, duration_s: float | None, limits: MediaLimits) -> flo
     return limits.wall_base_s + limits.wall_per_media_s * min(media_s, limits.max_duration_s)
 
 
+class Lane(StrEnum):
+    """What waits for each other. A taker that is slow holds up its own kind, in this file and others, and no other."""
+
+    PICTURES = "pictures"
+    SOUND = "sound"
+
+
 class DecoderPool:
-    """Up to `workers` decoder processes, started when they are needed. Leave the context to end them all.
+    """Decoder processes, started when they are needed. Leave the context to end them all.
 
     Args:
-        workers: how many may run at a time.
+        workers: how many may run at a time in each lane; an idle one serves either.
         limits: bounds of each.
         argv: another program than our own that speaks `wire`.
     """
 
     def __init__(self, workers: int, limits: MediaLimits, argv: Sequence[str] | None = None) -> None:
         self._argv = argv or _worker_argv()
-        self._slots = asyncio.Semaphore(workers)
+        self._slots = {lane: asyncio.Semaphore(workers) for lane in Lane}
         self._limits = limits
         self._idle: list[_Worker] = []
         self._closed = False
@@ -78,7 +88,9 @@ class DecoderPool:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(worker.close() for worker in idle))
 
-    async def ask(self, request: dict[str, Any], wall_s: float) -> AsyncGenerator[tuple[wire.Kind, bytes], None]:
+    async def ask(
+        self, request: dict[str, Any], wall_s: float, lane: Lane = Lane.PICTURES
+    ) -> AsyncGenerator[tuple[wire.Kind, bytes], None]:
         """Send a request and yield the messages that answer it, the last one (END) included.
 
         Close the generator (`contextlib.aclosing`) where it is not read to its end: that ends the worker.
@@ -89,7 +101,7 @@ class DecoderPool:
         request = {**request, "cpu_s": wall_s}
         for may_retry in (True, False):
             began = False
-            async with self._lease(fresh=not may_retry) as worker:
+            async with self._lease(lane, str(request.get("path", "")), fresh=not may_retry) as worker:
                 may_retry = may_retry and worker.served > 0  # noqa: PLW2901 - a fresh worker was broken by nobody else
                 try:
                     async with aclosing(worker.messages(request, wall_s)) as messages:
@@ -103,9 +115,12 @@ class DecoderPool:
                     return
 
     @asynccontextmanager
-    async def _lease(self, *, fresh: bool) -> AsyncIterator[_Worker]:
-        async with self._slots:
-            worker = self._idle.pop() if self._idle and not fresh else await _Worker.start(self._argv, self._limits)
+    async def _lease(self, lane: Lane, path: str, *, fresh: bool) -> AsyncIterator[_Worker]:
+        async with self._slots[lane]:
+            worker = None if fresh else self._idle_for(lane, path)
+            worker = worker or await _Worker.start(self._argv, self._limits)
+            worker.asked.append(path)
+            worker.lanes.add(lane)
             try:
                 yield worker
             finally:
@@ -113,6 +128,13 @@ class DecoderPool:
                     self._idle.append(worker)
                 else:
                     await worker.close()
+
+    def _idle_for(self, lane: Lane, path: str) -> _Worker | None:
+        """Take an idle worker, rather one that may have the file open, or has loaded what the lane needs."""
+        if not self._idle:
+            return None
+        fit = [(path in worker.asked, lane in worker.lanes) for worker in self._idle]
+        return self._idle.pop(max(range(len(fit)), key=lambda at: (fit[at], at)))
 
 
 class _Worker:
@@ -124,6 +146,8 @@ class _Worker:
         self._busy = False
         self._resident_bytes = 0
         self.served = 0
+        self.asked: deque[str] = deque(maxlen=_REMEMBERED_FILES)
+        self.lanes: set[Lane] = set()
 
     @classmethod
     async def start(cls, argv: Sequence[str], limits: MediaLimits) -> Self:

@@ -17,6 +17,7 @@ from batch_scan.errors import MediaError
 from batch_scan.media.interface import FrameTally
 from batch_scan.media.runner import ChildLimits, compile_args, input_args, start_child
 from batch_scan.media.wanted import WantedTimes, spread
+from batch_scan.media.ways import FrameWork, Whole
 from batch_scan.model import Digest, Sample, Shortfall
 from batch_scan.vocabulary import Medium, Reason
 
@@ -72,7 +73,8 @@ async def program_frames(
         reason, detail = Reason.DAMAGED, f"{missing} pictures before its declared end are missing"
     if reason is not None:
         yield Shortfall(reason, f"picture track {track.index}: {detail}")
-    yield FrameTally(track.index, taken + min(missing, limits.max_wanted_frames), taken, 0)
+    work = FrameWork(track.index, interval_s, taken=taken, whole=Whole.COVER if track.is_cover else Whole.NO_DECODER)
+    yield FrameTally(track.index, taken + min(missing, limits.max_wanted_frames), taken, 0, work)
 
 
 class _Times:

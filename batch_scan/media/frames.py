@@ -16,6 +16,7 @@ from batch_scan.media.fallback import program_frames
 from batch_scan.media.interface import FrameTally
 from batch_scan.media.probe import Told, parse_end
 from batch_scan.media.wanted import WantedTimes, spread
+from batch_scan.media.ways import FrameWork, Whole
 from batch_scan.model import Digest, Sample, Shortfall
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Medium, Reason
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from batch_scan.model import MediaInfo, VideoTrack
 
 _Count = Annotated[int, Field(ge=0, le=1 << 40)]
+_Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Shortfall(Told):
@@ -37,11 +39,30 @@ class _Shortfall(Told):
     track: int | None = None
 
 
+class _Work(Told):
+    """See `ways.FrameWork`."""
+
+    track: int
+    interval_s: _Amount
+    packets: _Count
+    keyframes: _Count
+    group_s: _Amount
+    behind_s: _Amount
+    frame_s: _Amount
+    sent: _Count
+    decoded: _Count
+    alone: _Count
+    taken: _Count
+    cpu_s: _Amount
+    whole: Whole | None
+
+
 class _Tally(Told):
     track: int
     planned: _Count
     extracted: _Count
     deduplicated: _Count
+    work: _Work | None = None
 
 
 @dataclass(slots=True)
@@ -142,7 +163,8 @@ def _parse(kind: wire.Kind, body: bytes, tracks: dict[int, _Received]) -> Sample
             tracks[tally.track].is_closed = True
             if tracks[tally.track].is_unsupported:
                 return None
-            return FrameTally(tally.track, tally.planned, tally.extracted, tally.deduplicated)
+            work = None if tally.work is None else FrameWork(**dict(tally.work))
+            return FrameTally(tally.track, tally.planned, tally.extracted, tally.deduplicated, work)
         if kind is wire.Kind.REQUEST:
             raise wire.WireError("a request")  # noqa: TRY301 - handled as any other nonsense
     except (wire.WireError, ValidationError, KeyError):

@@ -6,10 +6,11 @@ or an endpoint. Whatever a file does (lies, crashes or hangs its decoder), the a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from batch_scan.media.ways import FrameWork  # noqa: TC001 - `FrameTally` is (de)serialised by its annotations
 from batch_scan.model import MediaInfo, Sample, Shortfall  # noqa: TC001 - `Chunk` is (de)serialised by its annotations
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class FrameMode(StrEnum):
 
     EXACT = "exact"
     FAST = "fast"
+    """As exact, but pictures predicted from both sides lack the loop filter; see `worker_decode`."""
     KEYFRAME = "keyframe"
 
 
@@ -91,6 +93,8 @@ class FrameTally:
     planned: int
     extracted: int
     deduplicated: int
+    work: FrameWork | None = field(default=None, compare=False)
+    """What was done for it; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +128,12 @@ class AudioTally:
 class Reader(Protocol):
     """Reads media files. Use as an asynchronous context manager: leaving it ends every child."""
 
-    async def probe(self, path: Path) -> MediaInfo:
-        """Say what is in a file. Raises MediaError."""
+    async def probe(self, path: Path, *, is_lasting: bool = True) -> MediaInfo:
+        """Say what is in a file. Raises MediaError.
+
+        A small file that lasts may stay open for what is asked next; one that is removed soon would keep its room on
+        the disk.
+        """
         ...
 
     def frames(

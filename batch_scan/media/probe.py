@@ -88,10 +88,11 @@ class End(Told):
             raise MediaError(self.reason, clean_text(self.detail))
 
 
-async def probe(pool: DecoderPool, path: Path, limits: MediaLimits) -> MediaInfo:
-    """Say what is in a file. Raises MediaError with the reason its row gets."""
+async def probe(pool: DecoderPool, path: Path, limits: MediaLimits, *, is_lasting: bool = True) -> MediaInfo:
+    """Say what is in a file; see `interface.Reader.probe`. Raises MediaError with the reason its row gets."""
     end = None
-    async with aclosing(pool.ask(_request(path, limits), wall_limit(path, None, limits))) as messages:
+    request = {**_request(path, limits), "may_stay_open": is_lasting}
+    async with aclosing(pool.ask(request, wall_limit(path, None, limits))) as messages:
         async for kind, body in messages:
             if kind is wire.Kind.END:
                 end = parse_end(body)

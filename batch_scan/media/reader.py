@@ -1,4 +1,4 @@
-"""The `Reader` of the media room: PyAV workers for probes and pictures, the ffmpeg program for sound."""
+"""The `Reader` of the media room: PyAV workers for probes, pictures and sound, the ffmpeg program for evidence."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 
 class MediaReader:
-    """Reads media files, up to `workers` of them at a time; see `interface.Reader`.
+    """Reads media files, the pictures of up to `workers` of them at a time and the sound of as many.
+
+    See `interface.Reader`.
 
     Use as an asynchronous context manager: leaving it ends every decoder process. A generator that is not read to its
-    end holds a worker or an ffmpeg until it is closed (`contextlib.aclosing`).
+    end holds a worker until it is closed (`contextlib.aclosing`).
     """
 
     def __init__(self, workers: int, limits: MediaLimits | None = None) -> None:
@@ -40,9 +42,9 @@ class MediaReader:
     ) -> None:
         await self._pool.__aexit__(kind, error, trace)
 
-    async def probe(self, path: Path) -> MediaInfo:
+    async def probe(self, path: Path, *, is_lasting: bool = True) -> MediaInfo:
         """See `interface.Reader.probe`."""
-        return await probe(self._pool, path, self._limits)
+        return await probe(self._pool, path, self._limits, is_lasting=is_lasting)
 
     def frames(
         self, path: Path, info: MediaInfo, spec: FrameSpec
@@ -54,7 +56,7 @@ class MediaReader:
         self, path: Path, info: MediaInfo, specs: tuple[AudioSpec, ...]
     ) -> AsyncGenerator[Chunk | Silence | Shortfall | AudioTally, None]:
         """See `interface.Reader.audio`."""
-        return read_audio(path, info, specs, self._limits)
+        return read_audio(self._pool, path, info, specs, self._limits)
 
     async def clip(self, path: Path, track: int, start_s: float, end_s: float) -> bytes:
         """See `interface.Reader.clip`."""

@@ -12,6 +12,12 @@ largest cell difference is 1 to 6 without grain and 3 to 8 with ffmpeg's noise f
 below luma 32, where the bound is 4 to 12, it is 1 to 4 in luma and 2 to 7 in chroma. One letter changed in a line of
 14-pixel text makes 17, of 40-pixel text 40; a spot of 8 by 8 pixels makes 25 to 35, at any size of the picture. Heavier
 grain or coarser coding than that makes twins look different, which costs requests and hides nothing.
+
+Making a thumbnail takes a quarter of encoding a picture. So pictures are first compared at a glance: by the means of
+short stretches of every sixteenth row of luma, which takes a fiftieth. Pictures that differ there by more than a cell
+may are none, whatever their thumbnails say; a glance refuses and never accepts. Twins held still differ by 5 at most
+(measured as above, grain up to strength 14); of 247 pairs of pictures 0.12 s apart in an animated film it lets 2
+through, of pairs further apart none.
 """
 
 from __future__ import annotations
@@ -44,6 +50,12 @@ _LEVELS_PER_DIFFERENCE: Final = 8
 MAX_MEAN_DIFFERENCE: Final = 1.5
 """Levels of 255 that the cells of a twin may differ by on average."""
 
+_GLANCE_ROWS: Final = 16
+"""A glance takes in one row of so many, ..."""
+
+_GLANCE_COLUMNS: Final = 40
+"""... in stretches of so many pixels."""
+
 MAX_RUN_S: Final = 60.0
 """A run of twins ends after this many seconds, so that something is judged at least once a minute."""
 
@@ -52,6 +64,25 @@ def thumbnail_size(width: int, height: int) -> tuple[int, int]:
     """Return how many cells wide and high the thumbnail of a picture is."""
     wide_px, high_px = CELL_PX
     return max(MIN_CELLS, -(-width // wide_px)), max(MIN_CELLS, -(-height // high_px))
+
+
+def glance(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the mean levels of some stretches of a picture's rows, for `may_be_twin`.
+
+    Args:
+        luma: the picture as it is handed on, of shape (rows, columns).
+    """
+    height, width = luma.shape
+    stretch = min(_GLANCE_COLUMNS, width)
+    rows = luma[min(_GLANCE_ROWS, height) // 2 :: _GLANCE_ROWS, : width // stretch * stretch]
+    sums = np.add.reduceat(rows, np.arange(0, rows.shape[1], stretch), axis=1, dtype=np.uint32)
+    means: NDArray[np.float64] = sums / stretch
+    return means
+
+
+def may_be_twin(seen: NDArray[np.float64], of: NDArray[np.float64]) -> bool:
+    """Say whether two glances leave it open that their pictures are twins."""
+    return seen.shape == of.shape and bool((np.abs(seen - of) <= MAX_CELL_DIFFERENCE).all())
 
 
 def is_twin(thumbnail: NDArray[np.uint8], of: NDArray[np.uint8]) -> bool:

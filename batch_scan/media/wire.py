@@ -1,8 +1,8 @@
 """What passes between the scanner and a decoder worker: framed messages of plain data, checked on both sides.
 
 A message is a kind (one byte), a length (four bytes) and a body. Bodies are JSON, except that of a picture, which is a
-few numbers and a JPEG. Nothing in a message can become code, and a length is checked before a buffer of it is made:
-the worker parses hostile files, so what it says is untrusted.
+few numbers and a JPEG, and that of sound, which is times and samples. Nothing in a message can become code, and a
+length is checked before a buffer of it is made: the worker parses hostile files, so what it says is untrusted.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ from typing import Any, Final
 
 HEADER: Final = struct.Struct("<BI")
 _PICTURE: Final = struct.Struct("<IIdd")
+_STAMPS: Final = struct.Struct("<I")
+_STAMP: Final = struct.Struct("<qI?")
 
 MAX_JSON_BYTES: Final = 1 << 20
 MAX_PICTURE_BYTES: Final = 64 << 20
 """Above any JPEG that a frame size of ours can lead to; a worker that claims more is not ours."""
+MAX_SOUND_BYTES: Final = 64 << 20
+"""Above any block that a sample rate of ours can lead to: 10 s of 8 channels at 384 kHz."""
 
 
 class Kind(IntEnum):
@@ -32,6 +36,10 @@ class Kind(IntEnum):
     TALLY = 4
     END = 5
     """The last message of a file: the result of a probe, or why it ended early."""
+    SOUND = 6
+
+
+_MAX_BYTES: Final = {Kind.PICTURE: MAX_PICTURE_BYTES, Kind.SOUND: MAX_SOUND_BYTES}
 
 
 class WireError(ValueError):
@@ -47,6 +55,25 @@ class Picture:
     end_s: float
     stands_for: int
     jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a stretch of samples is heard."""
+
+    at: int
+    """Of the first one: its place on the file's time line, in samples; before its beginning where negative."""
+    samples: int
+    complained: bool
+    """Demuxer or decoder had complained by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Interleaved 16-bit samples, little-endian, and the times of all stretches that begin in them."""
+
+    stamps: tuple[Stamp, ...]
+    pcm: bytes
 
 
 def pack(kind: Kind, body: bytes) -> bytes:
@@ -65,6 +92,12 @@ def pack_picture(picture: Picture) -> bytes:
     return pack(Kind.PICTURE, numbers + picture.jpeg)
 
 
+def pack_sound(sound: Sound) -> bytes:
+    """Return a message that carries sound."""
+    stamps = b"".join(_STAMP.pack(stamp.at, stamp.samples, stamp.complained) for stamp in sound.stamps)
+    return pack(Kind.SOUND, b"".join((_STAMPS.pack(len(sound.stamps)), stamps, sound.pcm)))
+
+
 def unpack_header(header: bytes) -> tuple[Kind, int]:
     """Return kind and length of the message that begins with `header`. Raises WireError."""
     try:
@@ -72,7 +105,7 @@ def unpack_header(header: bytes) -> tuple[Kind, int]:
         kind = Kind(number)
     except (struct.error, ValueError):
         raise WireError("not a message") from None
-    if length > (MAX_PICTURE_BYTES if kind is Kind.PICTURE else MAX_JSON_BYTES):
+    if length > _MAX_BYTES.get(kind, MAX_JSON_BYTES):
         raise WireError(f"a message of {length} bytes")
     return kind, length
 
@@ -96,3 +129,14 @@ def unpack_picture(body: bytes) -> Picture:
     if not (math.isfinite(start_s) and math.isfinite(end_s) and 0 <= start_s <= end_s and stands_for > 0):
         raise WireError("a picture with impossible times")
     return Picture(track, start_s, end_s, stands_for, body[_PICTURE.size :])
+
+
+def unpack_sound(body: bytes) -> Sound:
+    """Return the sound in a body. Raises WireError."""
+    if len(body) < _STAMPS.size:
+        raise WireError("sound without times")
+    (count,) = _STAMPS.unpack_from(body)
+    end = _STAMPS.size + count * _STAMP.size
+    if end >= len(body):
+        raise WireError("sound without samples")
+    return Sound(tuple(Stamp(*told) for told in _STAMP.iter_unpack(body[_STAMPS.size : end])), body[end:])

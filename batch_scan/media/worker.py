@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
-from batch_scan.media.worker_frames import TrackFrames
-from batch_scan.media.worker_open import LibavLog, open_media
-from batch_scan.media.worker_probe import describe
+from batch_scan.media.worker_open import LibavLog, open_container
+from batch_scan.media.worker_probe import describe, is_read_by_probe
+from batch_scan.media.worker_shelf import SHELF, identity_of
+from batch_scan.media.worker_sound import TrackSound
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
@@ -48,15 +49,11 @@ def _served(request: dict[str, Any], log: LibavLog, send: Callable[[bytes], None
     """Do what is asked and return the body of the last message. Raises nothing that belongs to the file."""
     try:
         if request["do"] == "probe":
-            with open_media(request["path"], request, log) as container:
-                return {"info": describe(container, log)}
-        late = ""
-        for track in request["tracks"]:
-            frames = TrackFrames(request, track, log, send)
-            frames.run()
-            late = late or frames.late
-        if late:
-            send(wire.pack_json(wire.Kind.SHORTFALL, {"reason": Reason.DAMAGED, "detail": late}))
+            return {"info": _probed(request, log)}
+        if request["do"] == "sound":
+            TrackSound(request, log, send).run()
+            return {}
+        _send_frames(request, log, send)
     except MediaError as error:
         return {"reason": error.reason, "detail": error.detail, "error_type": type(error).__name__}
     except MemoryError:
@@ -67,6 +64,38 @@ def _served(request: dict[str, Any], log: LibavLog, send: Callable[[bytes], None
         detail = f"the decoder failed on it: {type(error).__name__}: {error}"
         return {"reason": Reason.INTERNAL, "detail": detail[:500], "error_type": type(error).__name__}
     return {}
+
+
+def _send_frames(request: dict[str, Any], log: LibavLog, send: Callable[[bytes], None]) -> None:
+    # NumPy is more than half of what a worker loads, and one that probes or gives sound needs none of it.
+    from batch_scan.media.worker_frames import TrackFrames  # noqa: PLC0415 - see above
+
+    late = ""
+    for track in request["tracks"]:
+        frames = TrackFrames(request, track, log, send)
+        frames.run()
+        late = late or frames.late
+    if late:
+        send(wire.pack_json(wire.Kind.SHORTFALL, {"reason": Reason.DAMAGED, "detail": late}))
+
+
+def _probed(request: dict[str, Any], log: LibavLog) -> dict[str, Any]:
+    """Return what is in a file, and leave it open for what is asked next where that pays. Raises MediaError."""
+    path = request["path"]
+    identity = identity_of(path)
+    container = open_container(path, request, log)
+    said = log.state()
+    try:
+        info = describe(container, log)
+        is_read = is_read_by_probe(container)
+    except BaseException:
+        container.close()
+        raise
+    if is_read or not request["may_stay_open"]:
+        container.close()
+    else:
+        SHELF.put(path, identity, container, said)
+    return info
 
 
 def _next_request(requests: BinaryIO) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from av.container import Flags
@@ -10,8 +11,8 @@ from av.container import Flags
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
 from batch_scan.media.interface import FrameMode
-from batch_scan.media.twins import MAX_RUN_S, is_twin
 from batch_scan.media.wanted import WantedTimes, spread
+from batch_scan.media.ways import FrameWork, Whole
 from batch_scan.media.worker_account import Account
 from batch_scan.media.worker_decode import TrackDecoder
 from batch_scan.media.worker_late import late_tracks
@@ -20,16 +21,15 @@ from batch_scan.media.worker_packets import TrackPackets
 from batch_scan.media.worker_picture import PictureMaker
 from batch_scan.media.worker_plain import PlainPass
 from batch_scan.media.worker_progress import Mistrusted, Progress
+from batch_scan.media.worker_sampler import Sampler
 from batch_scan.media.worker_select import SelectivePass
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import numpy as np
     from av.container import InputContainer
     from av.video.stream import VideoStream
-    from numpy.typing import NDArray
 
     from batch_scan.media.worker_decode import Shown
     from batch_scan.media.worker_open import LibavLog
@@ -44,52 +44,6 @@ _CHUNK: Final = "skipping unsupported chunk"
 """Said of animated WebP by a libav that knows only the still kind."""
 
 _REORDERING_CODECS: Final = frozenset({"h264", "hevc"})
-
-
-@dataclass(slots=True)
-class _Run:
-    """A picture and the twins that followed it."""
-
-    start_s: float
-    end_s: float
-    jpeg: bytes
-    thumbnail: NDArray[np.uint8] | None
-    stands_for: int = 1
-
-
-class _Sampler:
-    """Turns pictures into samples; a sample is sent when the run of its twins has ended."""
-
-    def __init__(self, track: int, send: Callable[[bytes], None], *, dedup: bool) -> None:
-        self._track = track
-        self._send = send
-        self._dedup = dedup
-        self._run: _Run | None = None
-        self.deduplicated = 0
-
-    def add(self, shown: Shown, time_s: float, maker: PictureMaker) -> None:
-        """Take the next picture, shown at `time_s`."""
-        scaled = maker.scaled(shown.frame)
-        thumbnail = maker.thumbnail(scaled) if self._dedup else None
-        if self._run is not None and thumbnail is not None and self._is_in_run(self._run, thumbnail, time_s):
-            self._run.end_s = time_s
-            self._run.stands_for += 1
-            self.deduplicated += 1
-            return
-        jpeg = maker.jpeg(scaled, shown.frame.rotation)
-        self.close()
-        self._run = _Run(time_s, time_s, jpeg, thumbnail)
-
-    @staticmethod
-    def _is_in_run(run: _Run, thumbnail: NDArray[np.uint8], time_s: float) -> bool:
-        return run.thumbnail is not None and time_s - run.start_s <= MAX_RUN_S and is_twin(thumbnail, run.thumbnail)
-
-    def close(self) -> None:
-        """Send the sample of the run that has ended."""
-        run, self._run = self._run, None
-        if run is not None:
-            picture = wire.Picture(self._track, run.start_s, run.end_s, run.stands_for, run.jpeg)
-            self._send(wire.pack_picture(picture))
 
 
 class TrackFrames:
@@ -114,8 +68,11 @@ class TrackFrames:
         self._log = log
         self._send = send
         self.late = ""
+        self._whole = Whole.COVER if self._is_cover else None
+        self._sent = self._decoded = self._alone = 0
+        self._began_s = time.process_time()
         self._mode = FrameMode(request["mode"])
-        self._sampler = _Sampler(self._index, send, dedup=request["dedup"] and not self._is_cover)
+        self._sampler = Sampler(self._index, send, dedup=request["dedup"] and not self._is_cover)
         declared_s = track["duration_s"] or request["duration_s"]
         interval_s = spread(request["interval_s"], declared_s, request["max_frames"])
         max_taken = min(request["max_frames"] or request["max_wanted_frames"], request["max_wanted_frames"])
@@ -158,12 +115,17 @@ class TrackFrames:
             decoder = TrackDecoder(stream, packets, self._log, self._mode, self._request["max_pixels"])
             maker = PictureMaker(self._request["longest_px"], self._request["jpeg_quality"], stream.sample_aspect_ratio)
             account.packets = packets
+            pictures = passing(packets, decoder, account.progress)
             try:
-                self._sample(passing(packets, decoder, account.progress), maker)
-            except Mistrusted:
+                self._sample(pictures, maker)
+            except Mistrusted as mistrusted:
+                self._whole = mistrusted.why
                 return False
             finally:
                 account.decoded = decoder.decoded
+                self._sent += decoder.sent
+                self._decoded += decoder.decoded
+                self._alone += pictures.alone if isinstance(pictures, SelectivePass) else 0
             self.late = late_tracks(container)
             self._explain_nothing(decoder)
         return True
@@ -195,14 +157,38 @@ class TrackFrames:
         if self._log.said("not implemented") or self._log.said("is not supported") or self._log.said(_CHUNK):
             raise MediaError(Reason.CODEC_UNSUPPORTED, f"no decoder for it: {self._log.last()}")
 
-    def _tally(self) -> dict[str, int]:
+    def _tally(self) -> dict[str, Any]:
         progress, lost = self._account.progress, len(self._account.lost_at_s)
         return {
             "track": self._index,
             "planned": self._account.planned,
             "extracted": progress.taken - lost,
             "deduplicated": self._sampler.deduplicated,
+            "work": asdict(self._work()),
         }
+
+    def _work(self) -> FrameWork:
+        packets, progress = self._account.packets, self._account.progress
+        work = FrameWork(
+            track=self._index,
+            interval_s=progress.wanted.interval_s,
+            sent=self._sent,
+            decoded=self._decoded,
+            alone=self._alone,
+            taken=progress.taken,
+            cpu_s=time.process_time() - self._began_s,
+            whole=self._whole,
+        )
+        if packets is None:
+            return work
+        return replace(
+            work,
+            packets=packets.count,
+            keyframes=packets.keyframes,
+            group_s=packets.group_s,
+            behind_s=packets.behind_s,
+            frame_s=packets.frame_s,
+        )
 
 
 def _has_doubtful_times(container: InputContainer, stream: VideoStream) -> bool:

@@ -27,6 +27,8 @@ _MAX_ERRORS_IN_A_ROW: Final = 64
 _STREAM: Final = re.compile(r"^  Stream #0:(\d+)(.*)$", re.MULTILINE)
 _NEITHER_SEEN_NOR_HEARD: Final = re.compile(r"(?:\[0x[0-9a-f]+\])?(?:\([a-z]{2,3}\))?: (?:Subtitle|Data|Attachment): ")
 _KIND: Final = re.compile(r": (Audio|Video): ")
+_START: Final = re.compile(r", start (-?\d{1,9}\.\d+)$")
+_TICKS_PER_S: Final = 1_000_000  # AV_TIME_BASE, the unit of a container's own times
 _NOUNS: Final = {"Audio": "sound", "Video": "picture"}
 
 
@@ -59,21 +61,33 @@ def late_tracks(container: InputContainer) -> str:
     Returns:
         A sentence; empty where there is none. What is neither picture nor sound is left out.
     """
+    late = [_noun(rest) for rest in _late(container) if not _NEITHER_SEEN_NOR_HEARD.match(rest)]
+    if not late:
+        return ""
+    more = f" ({len(late) - 1} more alike)" if len(late) > 1 else ""
+    return f"a {late[0]} track begins late in the file that its beginning says nothing of{more}; it is not examined"
+
+
+def late_sound(container: InputContainer) -> str:
+    """Say the same of sound tracks alone, and when the first one begins where that is known."""
+    untrusted_rest = next((rest for rest in _late(container) if _noun(rest) == _NOUNS["Audio"]), None)
+    if untrusted_rest is None:
+        return ""
+    found = _START.search(untrusted_rest)
+    start_s = float(found[1]) - (container.start_time or 0) / _TICKS_PER_S if found else None
+    when = "late in the file" if start_s is None else f"at {max(0.0, start_s):.1f} s"
+    return f"a sound track begins {when} that the file's beginning says nothing of; it is not examined"
+
+
+def _late(container: InputContainer) -> list[str]:
+    """Return libav's descriptions of the tracks that the container was not opened with."""
     av.logging.set_level(av.logging.INFO)
     try:
         untrusted_description: str = container.dumps_format()  # type: ignore[attr-defined] # left out of PyAV's stubs
     finally:
         av.logging.set_level(av.logging.WARNING)
     known = len(container.streams)
-    late = [
-        _noun(untrusted_rest)
-        for index, untrusted_rest in _STREAM.findall(untrusted_description)
-        if int(index) >= known and not _NEITHER_SEEN_NOR_HEARD.match(untrusted_rest)
-    ]
-    if not late:
-        return ""
-    more = f" ({len(late) - 1} more alike)" if len(late) > 1 else ""
-    return f"a {late[0]} track begins late in the file that its beginning says nothing of{more}; it is not examined"
+    return [rest for index, rest in _STREAM.findall(untrusted_description) if int(index) >= known]
 
 
 def _noun(untrusted_rest: str) -> str:

@@ -12,6 +12,7 @@ import os
 import re
 from collections import deque
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 import av
@@ -20,6 +21,7 @@ import av.logging
 
 from batch_scan.errors import MediaError
 from batch_scan.media.formats import ALLOWED_FORMATS, ANALYZE_DURATION_US, PROBE_BYTES
+from batch_scan.media.worker_shelf import SHELF
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
 
@@ -37,6 +39,10 @@ _MISSING_BEFORE: Final = re.compile(
     r"|Could not find ref with POC|number of reference frames|Frame num gap|non-existing [PS]PS|no frame!"
 )
 """What decoders say where decoding begins in mid-stream, as ours does on purpose; damage itself they call otherwise."""
+
+_BLIND: Final = {"skip_frame": "all"}
+"""libav decodes pictures to know what is in a file: 7.4 of the 7.8 ms that it takes to open a clip at 480 lines. The
+option holds for that alone, not for the decoders that are used afterwards."""
 
 _PATTERN_CHARS: Final = frozenset("%*?[{")
 _PICTURE_SUFFIXES = (
@@ -75,6 +81,18 @@ _PICTURE_SUFFIXES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What a log holds of one file."""
+
+    untrusted_lines: tuple[str, ...]
+    errors: int
+    demuxer_errors: int
+    demuxer_complaints: int
+    untrusted_complaint: str
+    untrusted_complaints: dict[str, str]
+
+
 class LibavLog(logging.Handler):
     """The last lines of libav's log, and how many errors it has seen from whom."""
 
@@ -88,6 +106,9 @@ class LibavLog(logging.Handler):
         self.demuxer_complaints = 0
         """Errors and warnings of that component since `reset`."""
         self.demuxer = ""
+        self.complaint = ""
+        """The last error of any component since `reset`, or warning that something is corrupt; untrusted."""
+        self._complaints: dict[str, str] = {}
         root = logging.getLogger(_LOG_ROOT.rstrip("."))
         root.propagate = False
         root.addHandler(self)
@@ -103,12 +124,38 @@ class LibavLog(logging.Handler):
         if record.levelno >= logging.ERROR and not _MISSING_BEFORE.search(line):
             self.errors += 1
             self.demuxer_errors += is_demuxer
+        if record.levelno >= logging.ERROR or "corrupt" in line.lower():
+            self.complaint = self._complaints[record.name] = line
 
     def reset(self) -> None:
         """Forget everything: the next file begins."""
         self.untrusted_lines.clear()
         self.errors = self.demuxer_errors = self.demuxer_complaints = 0
-        self.demuxer = ""
+        self.demuxer = self.complaint = ""
+        self._complaints.clear()
+
+    def state(self) -> LogState:
+        """Return all that was said of the file so far."""
+        return LogState(
+            tuple(self.untrusted_lines),
+            self.errors,
+            self.demuxer_errors,
+            self.demuxer_complaints,
+            self.complaint,
+            dict(self._complaints),
+        )
+
+    def go_back_to(self, state: LogState) -> None:
+        """Take up a file where it was left."""
+        self.reset()
+        self.untrusted_lines.extend(state.untrusted_lines)
+        self.errors, self.demuxer_errors = state.errors, state.demuxer_errors
+        self.demuxer_complaints, self.complaint = state.demuxer_complaints, state.untrusted_complaint
+        self._complaints |= state.untrusted_complaints
+
+    def complaint_of(self, component: str) -> str:
+        """Return the last complaint of one component, by libav's name of it; empty where it has none."""
+        return self._complaints.get(_LOG_ROOT + component, "")
 
     def said(self, text: str) -> bool:
         """Say whether a line holds `text`."""
@@ -124,25 +171,44 @@ class LibavLog(logging.Handler):
 
 
 @contextmanager
-def open_media(path: str, limits: dict[str, int], log: LibavLog) -> Iterator[InputContainer]:
-    """Open a file for reading, as a real media format of one file only. Raises MediaError.
+def open_media(path: str, limits: dict[str, int], log: LibavLog, *, blind: bool = False) -> Iterator[InputContainer]:
+    """Open a file for reading, as a real media format of one file only, or go on with one that a probe has left open.
+
+    Raises MediaError.
 
     Args:
         path: absolute path; undecodable bytes as surrogates.
-        limits: ``max_streams`` and ``max_pixels``.
+        limits: ``max_streams`` and ``max_pixels``, the same for every file of a process.
         log: where libav's reasons are looked up.
+        blind: do not look at pictures, where all that is wanted is sound.
     """
-    try:
-        container = _open(path, limits)
-    except Exception as error:  # noqa: BLE001 - PyAV raises builtins of any kind on hostile files
-        raise open_failure(error, log) from None
+    kept = SHELF.take(path)
+    if kept is None:
+        container = open_container(path, limits, log, blind=blind)
+    else:
+        container, said = kept
+        log.go_back_to(said)
     with container:
         log.demuxer = container.format.name
-        _check_size(container, limits, log)
         yield container
 
 
-def _open(path: str, limits: dict[str, int]) -> InputContainer:
+def open_container(path: str, limits: dict[str, int], log: LibavLog, *, blind: bool = False) -> InputContainer:
+    """Open a file as `open_media` does; closing it is the caller's. Raises MediaError."""
+    try:
+        container = _open(path, limits, _BLIND if blind else {})
+    except Exception as error:  # noqa: BLE001 - PyAV raises builtins of any kind on hostile files
+        raise open_failure(error, log) from None
+    try:
+        log.demuxer = container.format.name
+        _check_size(container, limits, log)
+    except BaseException:
+        container.close()
+        raise
+    return container
+
+
+def _open(path: str, limits: dict[str, int], further: dict[str, str]) -> InputContainer:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         # A name with pattern characters, or a picture's (where its content does not show at once), would be taken for a
@@ -151,7 +217,7 @@ def _open(path: str, limits: dict[str, int]) -> InputContainer:
         name = f"/proc/self/fd/{descriptor}" if nameless else path
         return av.open(
             f"file:{name}",
-            options={"max_pixels": str(limits["max_pixels"]), "threads": "1"},
+            options={"max_pixels": str(limits["max_pixels"]), "threads": "1", **further},
             container_options={
                 "protocol_whitelist": "file",
                 "format_whitelist": ",".join(ALLOWED_FORMATS),

@@ -59,6 +59,7 @@ class TrackPackets:
         end_s: the end of the last picture seen, seconds.
         file_end_s: the same over all tracks that were read along.
         count: packets of this track.
+        keyframes: those of them that decoding can start at.
         first_decoded_ticks: decoding time of its first packet, in the track's own unit.
         frame_s: how long one picture is shown, as far as the container knows.
         jumps: how often the container's times jumped back.
@@ -85,6 +86,10 @@ class TrackPackets:
         self.end_s = 0.0
         self.file_end_s = 0.0
         self.count = 0
+        self.keyframes = 0
+        self._last_key_s: float | None = None
+        self._groups_s = 0.0
+        self._groups_s2 = 0.0
         self.jumps = 0
         self.holes: list[tuple[float, float]] = []
         self.too_long = False
@@ -92,6 +97,16 @@ class TrackPackets:
         for other in container.streams:
             if other.index != stream.index and not all_tracks:
                 other.discard = Discard.all
+
+    @property
+    def group_s(self) -> float:
+        """Mean distance of keyframes, seconds; 0 where there are fewer than two."""
+        return self._groups_s / (self.keyframes - 1) if self.keyframes > 1 else 0.0
+
+    @property
+    def behind_s(self) -> float:
+        """How far a moment lies behind the keyframe before it on average, seconds; half the film without keyframes."""
+        return self._groups_s2 / (2 * self._groups_s) if self._groups_s else self.end_s / 2
 
     def time_of(self, ticks: int, shift_s: float) -> float:
         """Return the seconds on the file's time line of a time in the track's own unit."""
@@ -129,7 +144,17 @@ class TrackPackets:
             length_s = (packet.duration or 0) * self._tick_s or self.frame_s
             self.end_s = max(self.end_s, known_s + length_s)
             self.file_end_s = max(self.file_end_s, self.end_s)
+            if packet.is_keyframe:
+                self._note_keyframe(known_s)
         return TrackPacket(packet, time_s, decoded_s, self._shift_s, breaks)
+
+    def _note_keyframe(self, time_s: float) -> None:
+        if self._last_key_s is not None:
+            group_s = max(time_s - self._last_key_s, 0.0)
+            self._groups_s += group_s
+            self._groups_s2 += group_s * group_s
+        self._last_key_s = time_s
+        self.keyframes += 1
 
     def _follow_jump(self, packet: Packet[Any]) -> bool:
         ticks = packet.pts if packet.dts is None else packet.dts

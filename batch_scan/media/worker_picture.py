@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from av.video.frame import VideoFrame
+    from av.video.plane import VideoPlane
     from numpy.typing import NDArray
 
 _HD_LINES: Final = 720
@@ -55,6 +56,11 @@ class PictureMaker:
             threads=1,
         )
 
+    @staticmethod
+    def luma(scaled: VideoFrame) -> NDArray[np.uint8]:
+        """Return the brightness of a scaled picture, of shape (rows, columns)."""
+        return _plane(scaled.planes[0])
+
     def thumbnail(self, scaled: VideoFrame) -> NDArray[np.uint8]:
         """Return the picture as planes of cells, for `twins.is_twin`."""
         columns, rows = thumbnail_size(scaled.width, scaled.height)
@@ -89,7 +95,8 @@ def _source_colorspace(frame: VideoFrame) -> Colorspace | None:
 
 def _planes(frame: VideoFrame) -> list[NDArray[np.uint8]]:
     """Return the planes of an 8-bit planar picture, without the padding at the end of each row."""
-    return [
-        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
-        for plane in frame.planes
-    ]
+    return [_plane(plane) for plane in frame.planes]
+
+
+def _plane(plane: VideoPlane) -> NDArray[np.uint8]:
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]

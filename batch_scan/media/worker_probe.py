@@ -45,6 +45,11 @@ def describe(container: InputContainer, log: LibavLog) -> dict[str, Any]:
     return {"container": container.format.name, "duration_s": duration_s, "tracks": tracks, "late": late}
 
 
+def is_read_by_probe(container: InputContainer) -> bool:
+    """Say whether `describe` may have read on in a container, which then no longer stands at its beginning."""
+    return container.format.name in _COUNTED_FORMATS or container.format.name in GROWING_FORMATS
+
+
 def declared_duration(stream: Stream) -> float | None:
     """Return how long a track says it is, seconds; None where it does not say."""
     tag = _MATROSKA_DURATION.fullmatch(stream.metadata.get("DURATION", "").strip())

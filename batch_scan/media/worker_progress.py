@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from batch_scan.media.wanted import EPSILON_S, WantedTimes
 
 if TYPE_CHECKING:
+    from batch_scan.media.ways import Whole
     from batch_scan.media.worker_decode import Shown
 
 LEAD_IN_S: Final = 10.0
@@ -17,7 +18,11 @@ LEAD_IN_S: Final = 10.0
 
 
 class Mistrusted(Exception):  # noqa: N818 - not an error: the plain pass takes over
-    """The pictures did not come as their packets said."""
+    """The pictures did not come as their packets said, or those say too little."""
+
+    def __init__(self, why: Whole) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(slots=True)

@@ -4,10 +4,8 @@ One pass over the packets in file order. Groups of pictures that hold nothing wa
 to a wanted picture those that no other picture needs are skipped; a wanted keyframe is decoded alone. The times of all
 packets are known before their pictures, so every picture that comes is compared with the one that should have come.
 Where they differ (damage, intra refresh, lying flags) or a container gives no times, `Mistrusted` is raised and the
-track is decoded plainly, every packet of it, from where it got to.
-
-Seeking is not used: it would save reading (1 to 3 s of CPU per hour of media), not decoding, and is not to be trusted
-on transport streams and damaged files.
+track is decoded plainly, every packet of it, from where it got to. What this comes to for a whole track, and why
+nothing is sought, says `ways`.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from batch_scan.media.wanted import EPSILON_S, WantedTimes
+from batch_scan.media.ways import Whole
 from batch_scan.media.worker_progress import LEAD_IN_S, Mistrusted
 
 if TYPE_CHECKING:
@@ -31,7 +30,11 @@ _MAX_HELD_BYTES: Final = 64 << 20
 
 
 class SelectivePass:
-    """Decodes only what leads to wanted pictures. Iterate once."""
+    """Decodes only what leads to wanted pictures. Iterate once.
+
+    Attributes:
+        alone: keyframes that were decoded for themselves.
+    """
 
     def __init__(self, packets: TrackPackets, decoder: TrackDecoder, progress: Progress) -> None:
         self._packets = packets
@@ -49,12 +52,13 @@ class SelectivePass:
         self._last_key_s = -math.inf
         self._undecodable_from_s: float | None = None
         self._alone_works = True
+        self.alone = 0
 
     def __iter__(self) -> Iterator[Shown]:
         self._progress.forget_expected()
         for packet in self._packets:
             if packet.time_s is None:
-                raise Mistrusted
+                raise Mistrusted(Whole.NO_TIMES)
             if packet.breaks:
                 yield from self._finish()
                 self._drop_held()
@@ -78,7 +82,7 @@ class SelectivePass:
         if self._undecodable_from_s is None:
             self._undecodable_from_s = time_s
         if time_s - self._undecodable_from_s > LEAD_IN_S:
-            raise Mistrusted
+            raise Mistrusted(Whole.NO_KEYFRAME)
         return True
 
     def _accept(self, packet: TrackPacket, time_s: float) -> Iterator[Shown]:
@@ -150,6 +154,7 @@ class SelectivePass:
     def _decode_alone(self, key: TrackPacket) -> Shown | None:
         self._decoder.restart()
         shown = [*self._decoder.send(key, whole=True), *self._decoder.drain()]
+        self.alone += 1
         self._decoder.restart()
         self._sent_to_s = -math.inf
         return next((one for one in shown if abs(one.time_s - _time(key)) <= EPSILON_S), None)
@@ -183,7 +188,7 @@ class SelectivePass:
             missed_s = self._progress.missed_before(shown.time_s)
             is_first = self._wanted.next_index == 0 and shown.time_s <= LEAD_IN_S
             if missed_s is not None and not is_first:
-                raise Mistrusted
+                raise Mistrusted(Whole.OTHER_TIMES)
             yield self._progress.take(shown)
 
     def _finish(self) -> Iterator[Shown]:
@@ -196,7 +201,7 @@ class SelectivePass:
         if self._is_hungry():
             yield from self._offer(self._decoder.drain())
             if self._is_hungry() and not self._progress.stopped:
-                raise Mistrusted
+                raise Mistrusted(Whole.OTHER_TIMES)
             self._drop_held()
 
     def _last_picture(self) -> Iterator[Shown]:
@@ -213,7 +218,7 @@ class SelectivePass:
         self._decoder.drain()
         last = self._decoder.last
         if last is None or abs(last.time_s - reach_s) > EPSILON_S:
-            raise Mistrusted
+            raise Mistrusted(Whole.OTHER_TIMES)
         yield self._progress.take(last)
 
     def _hold(self, packet: TrackPacket) -> None:

@@ -41,12 +41,12 @@ class ReportFeed:
         """Publish what waits, where a limit is reached. Raises BatchScanError."""
         async with self._turn:
             if self._writer.is_due:
-                await self._in_thread(self._flush)
+                await in_thread(self._flush)
 
     async def finish(self, run: RunRow) -> None:
         """Publish what waits and replace the run's row. Raises BatchScanError."""
         async with self._turn:
-            await self._in_thread(lambda: self._finish(run))
+            await in_thread(lambda: self._finish(run))
 
     def _flush(self) -> None:
         if self._evidence is not None:
@@ -57,12 +57,15 @@ class ReportFeed:
         self._flush()
         self._writer.finish(run)
 
-    @staticmethod
-    async def _in_thread(work: Callable[[], _T]) -> _T:
-        """Do it to its end also where we are cancelled: a half-done flush must not meet another one."""
-        working = asyncio.ensure_future(asyncio.to_thread(work))
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            await asyncio.wait([working])
-            raise
+
+async def in_thread(work: Callable[[], _T]) -> _T:
+    """Do work of a writer in a thread, to its end also where we are cancelled.
+
+    A half-done flush must not meet another one, nor go on where the lease of the report was given back.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise

@@ -11,7 +11,7 @@ from batch_scan.model import Coverage, RunTotals
 from batch_scan.report.runs import read_run
 from batch_scan.report.schema import Table
 from batch_scan.report.summary import EndpointUse, Highlight, Summary
-from batch_scan.vocabulary import Verdict
+from batch_scan.vocabulary import Medium, Verdict
 
 if TYPE_CHECKING:
     from batch_scan.report.reader import Report
@@ -20,7 +20,10 @@ _HIGHLIGHTS = 10
 _COVERAGE = tuple(Coverage.__dataclass_fields__)
 _COUNTED = ("requests", "cached_requests", "tokens_estimated", "tokens_charged")
 _FILE_COLUMNS = ["uri", "verdict", "status", "reason", "top_score", "duplicate_of", "findings", *_COVERAGE, *_COUNTED]
-_REQUEST_COLUMNS = ["endpoint", "outcome", "cached", "tokens_estimated", "tokens_charged", "cost"]
+_REQUEST_COLUMNS = [
+    *("endpoint", "medium", "samples", "outcome", "cached"),
+    *("tokens_estimated", "tokens_charged", "cost"),
+]
 _FINDING_COLUMNS = ["uri", "endpoint", "medium", "start_s", "category", "score", "action"]
 
 
@@ -35,6 +38,7 @@ def summarise(report: Report) -> Summary:
     counts = {(row["verdict"], row["status"]): row["count"] for row in _count(files, "verdict", "status")}
     reasons = {row["reason"]: row["count"] for row in _count(files, "reason") if row["reason"] is not None}
     sums = {name: pc.sum(files[name], min_count=0).as_py() for name in (*_COVERAGE, *_COUNTED, "findings")}
+    requests = report.arrow(Table.REQUESTS, columns=_REQUEST_COLUMNS)
     return Summary(
         run=read_run(report.place, report.run_id),
         location=report.place.uri,
@@ -43,7 +47,8 @@ def summarise(report: Report) -> Summary:
         coverage=Coverage(**{name: sums[name] for name in _COVERAGE}),
         findings=sums["findings"],
         highlights=_highlights(report, files),
-        endpoints=_endpoint_use(report.arrow(Table.REQUESTS, columns=_REQUEST_COLUMNS)),
+        endpoints=_endpoint_use(requests),
+        tokens_saved=_tokens_saved(files, requests),
         reasons=dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))),
     )
 
@@ -75,6 +80,18 @@ def _highlights(report: Report, files: pa.Table) -> tuple[Highlight, ...]:
     for row in of_worst.sort_by(order).to_pylist():
         best.setdefault(row["uri"], row)
     return tuple(Highlight(**best[row["uri"]], in_file=row["findings"]) for row in worst if row["uri"] in best)
+
+
+def _tokens_saved(files: pa.Table, requests: pa.Table) -> int:
+    """Estimate what near-twins would have been charged: as much as the pictures that were, endpoint by endpoint."""
+    scanned = files.filter(pc.is_null(files["duplicate_of"]))
+    twins: int = pc.sum(scanned["frames_deduplicated"], min_count=0).as_py()
+    charged = requests.filter(
+        pc.and_(pc.equal(requests["medium"], Medium.FRAME.value), pc.greater(requests["tokens_charged"], 0))
+    )
+    sums = charged.group_by("endpoint").aggregate([("tokens_charged", "sum"), ("samples", "sum")]).to_pylist()
+    each: float = sum(row["tokens_charged_sum"] / row["samples_sum"] for row in sums if row["samples_sum"])
+    return round(twins * each)
 
 
 def _endpoint_use(requests: pa.Table) -> tuple[EndpointUse, ...]:

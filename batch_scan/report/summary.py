@@ -82,6 +82,8 @@ class Summary:
     endpoints: tuple[EndpointUse, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
     """Files by reason of what was not examined, most first."""
+    tokens_saved: int = 0
+    """About what pictures would have been charged that share the answer of a near-identical one."""
 
 
 def summary_text(summary: Summary) -> str:
@@ -142,6 +144,8 @@ def _examined(summary: Summary) -> list[str]:
         lines.append(f"  pictures   {number(frames)} of {number(wanted)}, {share(frames, wanted)}")
     if coverage.frames_deduplicated:
         lines[-1] += f"; {number(coverage.frames_deduplicated)} share the answer of a near-identical one"
+    if coverage.frames_deduplicated and summary.tokens_saved:
+        lines.append(f"             which saved about {number(summary.tokens_saved)} tokens")
     return ["Examined", *lines] if lines else []
 
 

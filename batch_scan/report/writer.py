@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from operator import itemgetter
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch_scan.errors import BatchScanError, UsageError
-from batch_scan.report.arrow import arrow_table
+from batch_scan.report.buffer import TableBuffer
 from batch_scan.report.layout import RUN_PART, is_run_id, part_numbers, part_path, partition
 from batch_scan.report.published import identify_by_row, read_published
 from batch_scan.report.rows import rows_of, run_row
@@ -31,14 +30,9 @@ if TYPE_CHECKING:
     from batch_scan.report.published import Identify, Published
     from batch_scan.report.store import Place, ReportStore, Staged
 
-_BUFFER_BYTES = 64 << 20
+_BUFFER_BYTES = 16 << 20
 """About how much may wait in memory: raw answers are large, and a long film has many scores."""
-_VALUE_BYTES = 40
-"""What a value weighs in the buffer beside its text: its place in the tuple and a small object."""
 _ROW_GROUP_ROWS = 65_536
-
-_Values = tuple[Any, ...]
-_IN_ORDER = {table: itemgetter(*spec.names) for table, spec in TABLES.items()}
 
 
 class ReportWriter:
@@ -108,16 +102,15 @@ class ReportWriter:
             self._oldest_s = self._clock()
         for table, rows in rows_of(self._run_id, result).items():
             for row in rows:
-                values = _IN_ORDER[table](row)
-                self._buffer[table].append(values)
-                self._buffered_bytes += _weight(values)
+                self._buffer[table].add(row)
         return self.is_due
 
     @property
     def is_due(self) -> bool:
         """Whether a limit of rows, bytes or age is reached, so that what waits is to be published."""
         waiting = len(self._buffer[Table.FILES])
-        full = waiting >= self._rows_per_part or self._buffered_bytes >= _BUFFER_BYTES
+        size_bytes = sum(rows.size_bytes for rows in self._buffer.values())
+        full = waiting >= self._rows_per_part or size_bytes >= _BUFFER_BYTES
         return full or (waiting > 0 and self._clock() - self._oldest_s >= self._max_age_s)
 
     def flush_if_due(self) -> None:
@@ -152,7 +145,9 @@ class ReportWriter:
                     self._store.delete(key)
 
     def _publish_run(self, run: RunRow) -> None:
-        self._store.publish([self._stage(Table.RUNS, RUN_PART, [_IN_ORDER[Table.RUNS](run_row(run))])])
+        rows = TableBuffer(Table.RUNS)
+        rows.add(run_row(run))
+        self._store.publish([self._stage(Table.RUNS, RUN_PART, rows)])
 
     def _publish_buffer(self, tables: tuple[Table, ...]) -> None:
         staged: dict[Table, Staged] = {}
@@ -167,8 +162,8 @@ class ReportWriter:
         self._next_part += 1
         self._empty_buffer()
 
-    def _stage(self, table: Table, number: int, rows: list[_Values]) -> Staged:
-        arrow = arrow_table(table, rows)
+    def _stage(self, table: Table, number: int, rows: TableBuffer) -> Staged:
+        arrow = rows.as_table()
 
         def write(file: IO[bytes]) -> None:
             pq.write_table(arrow, file, compression="zstd", row_group_size=_ROW_GROUP_ROWS)
@@ -176,8 +171,7 @@ class ReportWriter:
         return self._store.stage(part_path(TOP, table, self._run_id, number), write)
 
     def _empty_buffer(self) -> None:
-        self._buffer: dict[Table, list[_Values]] = {table: [] for table in TABLES}
-        self._buffered_bytes = 0
+        self._buffer = {table: TableBuffer(table) for table in TABLES}
         self._oldest_s = 0.0
 
 
@@ -192,14 +186,3 @@ def _writing(store: ReportStore) -> Iterator[None]:
             f"the report in {store.uri} cannot be written: {why}; "
             "what is published stays, and the same command continues once this is mended"
         ) from error
-
-
-def _weight(values: _Values) -> int:
-    """Return about how many bytes a row takes in the buffer."""
-    return _VALUE_BYTES * len(values) + sum(map(_length, values))
-
-
-def _length(value: object) -> int:
-    if isinstance(value, str):
-        return len(value)
-    return sum(map(_length, value)) if isinstance(value, list | tuple) else 0

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], object]
 
+_KEPT_REQUESTS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -81,6 +83,7 @@ def serve(options: Options, stop: threading.Event, say: Say, judge: Judge | None
 
 
 def _limit(server: VendorServer, options: Options) -> None:
+    server.keep_requests = _KEPT_REQUESTS
     if options.rate is not None:
         server.rate_limit = options.rate
     if options.tokens is not None:
@@ -131,7 +134,7 @@ def _welcome(servers: Sequence[VendorServer], tryout: Tryout) -> Iterator[str]:
 def _account(servers: Sequence[VendorServer]) -> Iterator[str]:
     """Yield what each server was asked and charged, and what its clients left open."""
     for server in servers:
-        asked = len(server.calls)
+        asked = server.arrived
         yield f"{server.name}: {server.tokens_used} tokens charged for {asked} request{'' if asked == 1 else 's'}"
         for kind, things in server.left_open.items():
             named = ", ".join(clean_text(str(thing)) for thing in things)

@@ -78,9 +78,13 @@ class VendorServer(ThreadServer):
         self.other_faults = Faults()
         """Faults of all others, such as usage calls."""
         self.requests: list[Seen] = []
+        """What was asked, the latest `keep_requests` at least where that is set."""
+        self.keep_requests: int | None = None
+        """Requests that are worth remembering; None = all. Set before the server starts."""
         self.tokens_used = 0
         self._admitted: deque[float] = deque()
         self._arrived = 0
+        self._noted = 0
         self._changed = threading.Condition()
 
     # ---------------------------------------------------------------------------------------- what each vendor says
@@ -121,8 +125,18 @@ class VendorServer(ThreadServer):
         return {kind: things for kind, things in held.items() if things and _is_collection(things)}
 
     @property
+    def noted(self) -> int:
+        """Number of requests of all kinds since the start."""
+        return self._noted
+
+    @property
+    def arrived(self) -> int:
+        """Number of judging requests since the start."""
+        return self._arrived
+
+    @property
     def calls(self) -> list[Seen]:
-        """Judging requests in order of arrival."""
+        """Judging requests that are remembered, in order of arrival."""
         with self._changed:
             return [seen for seen in self.requests if seen.number]
 
@@ -209,7 +223,10 @@ class VendorServer(ThreadServer):
             number = self._arrived if judging else 0
             headers, query = dict(request.headers), dict(request.query_params)
             seen = Seen(number, request.method, path, time.monotonic(), headers, query)
+            self._noted += 1
             self.requests.append(seen)
+            if self.keep_requests is not None and len(self.requests) >= 2 * self.keep_requests:
+                del self.requests[: -self.keep_requests]
             self._changed.notify_all()
         return seen
 

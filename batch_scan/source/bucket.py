@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from batch_scan.errors import UsageError
 from batch_scan.source.bucket_fetch import BucketFiles
 from batch_scan.source.bucket_listing import Listing
-from batch_scan.source.bucket_pages import Pages
+from batch_scan.source.bucket_pages import pages_of
 from batch_scan.source.globs import Selection
 from batch_scan.source.scratch_room import ScratchRoom
 from batch_scan.store import check_readable, is_same_bucket, open_store
@@ -43,18 +43,19 @@ class BucketSource:
         self._place = type(place)(place.cloud, place.bucket, f"{prefix}/" if prefix else "", place.account)
         self._selection = Selection(options.include, options.exclude, options.modified_after)
         self._files = BucketFiles(options, ScratchRoom(options))
-        self._pages = Pages(self._place, options.store)
+        self._options = options.store
         self._skipped = tuple(filter(None, (self._own(*one, options) for one in options.skip_prefixes)))
         self.uri = str(self._place)
         if not check_readable(self._store, self._place):
             raise UsageError(
-                f"there is no object below {self.uri}; name a prefix that ends where a slash stands in the keys, and "
-                "single objects in a manifest"
+                f"there is no object below {self.uri}; name a prefix that ends where a slash stands in the keys, or a "
+                "manifest (.csv, .jsonl, .parquet), and single objects in one"
             )
 
     def entries(self) -> Iterator[Item | Refused]:
         """See `Source.entries`."""
-        return Listing(self._store, self._place, self._selection, self._pages, self._skipped).entries()
+        pages = pages_of(self._place, self._options)
+        return Listing(self._store, self._place, self._selection, pages, self._skipped).entries()
 
     def total(self) -> int | None:
         """See `Source.total`: not known without listing all."""
@@ -71,6 +72,10 @@ class BucketSource:
     def url(self, item: Item) -> str:
         """See `Source.url`: signed, where the options ask for it."""
         return self._files.url(item)
+
+    async def check_same(self, item: Item) -> None:
+        """See `Source.check_same`."""
+        await self._files.check_same(item)
 
     def _own(self, url: str, store: StoreOptions, options: SourceOptions) -> str:
         """Return the beginning of all keys at a URL below this source; the source itself is always walked.

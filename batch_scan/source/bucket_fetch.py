@@ -21,7 +21,7 @@ from obstore.exceptions import PreconditionError
 from batch_scan.errors import FetchError, UsageError
 from batch_scan.model import Stat
 from batch_scan.store import open_bucket
-from batch_scan.store_errors import STORE_ERRORS, explain, is_bad_key, is_forbidden, is_transient
+from batch_scan.store_errors import STORE_ERRORS, cannot_sign, explain, is_bad_key, is_forbidden, is_transient
 from batch_scan.store_url import Cloud, is_bucket_url, split_bucket_url
 from batch_scan.vocabulary import Reason
 
@@ -48,6 +48,10 @@ _BLOCK_BYTES = 256 << 10
 _MAX_FAILURES = 6
 """So often in a row a request may fail without having brought a single byte: half a minute of `503 SlowDown`."""
 _MAX_SIGNED = 1024
+_GONE = (
+    "there is no such object; it may have been deleted since it was listed, or its key begins or ends with a slash, "
+    "and cannot be asked for"
+)
 _CHANGED = "the object was replaced since it was listed; run the scan again"
 
 
@@ -74,6 +78,8 @@ class BucketFiles:
         self._retry_wait_s = retry_wait_s
         self._stores: dict[str, BucketStore] = {}
         self._signed: dict[str, tuple[float, str]] = {}
+        self._unsigned: set[str] = set()
+        """Buckets whose credentials cannot sign: asking again takes seconds each time."""
 
     @staticmethod
     def holds(locator: str) -> bool:
@@ -104,18 +110,26 @@ class BucketFiles:
     @asynccontextmanager
     async def fetch(self, item: Item) -> AsyncIterator[Path]:
         """See `Source.fetch`."""
-        place = split_bucket_url(item.locator)
-        stat = item.stat if item.stat is not None else await asyncio.to_thread(self.look_at, item.locator)
-        if stat.size_bytes == 0:
-            raise FetchError(Reason.EMPTY, "the object has no content")
+        stat = await self._stat(item)
         async with self._room.file(stat.size_bytes) as scratch:
-            await self._within_time(_Transfer(self.store(place), place.key, stat, scratch, self._retry_wait_s))
+            await self._transfer(item, stat, scratch)
             scratch.file.close()
             yield scratch.path
 
+    async def keep(self, item: Item) -> ScratchFile:
+        """Fetch an item to a file without a name, which the caller closes. Raises FetchError."""
+        stat = await self._stat(item)
+        scratch = self._room.nameless_file(stat.size_bytes)
+        try:
+            await self._transfer(item, stat, scratch)
+        except BaseException:
+            scratch.file.close()
+            raise
+        return scratch
+
     def url(self, item: Item) -> str:
         """See `Source.url`. One that is still good for half of its time is given again."""
-        if not self._sign_s:
+        if not self._sign_s or item.stat is None:
             return ""
         now = time.monotonic()
         signed = self._signed.get(item.locator)
@@ -126,19 +140,40 @@ class BucketFiles:
             self._signed[item.locator] = signed
         return signed[1]
 
+    async def check_same(self, item: Item) -> None:
+        """See `Source.check_same`: by what the store says of the object, against what its listing said."""
+        now = await asyncio.to_thread(self.look_at, item.locator)
+        if item.stat is None or not _is_same(item.stat, now):
+            raise FetchError(Reason.CHANGED, "the object was replaced while a service pulled it; run the scan again")
+
     def _sign(self, place: BucketUrl) -> str:
+        if place.root in self._unsigned:
+            return ""
         try:
             url = obstore.sign(self.store(place), "GET", place.key, timedelta(seconds=self._sign_s))
         except (UsageError, *STORE_ERRORS) as error:
             why = str(error) if isinstance(error, UsageError) else explain(error)
-            _log.warning("%s: no signed URL can be made: %s", place, why)
+            if isinstance(error, UsageError) or cannot_sign(error):
+                self._unsigned.add(place.root)
+                _log.warning("%s: no signed URL can be made: %s; files are uploaded instead", place.root, why)
+            else:
+                _log.warning("%s: no signed URL can be made: %s", place, why)
             return ""
         if place.cloud is Cloud.AZURE and not url.partition("?")[0].endswith(place.key):
             _log.warning("%s: no signed URL can be made: Azure would refuse that of a name that is not plain", place)
             return ""  # obstore signs the name as it is encoded in the URL, Azure checks it decoded
         return url
 
-    async def _within_time(self, transfer: _Transfer) -> None:
+    async def _stat(self, item: Item) -> Stat:
+        """Raises FetchError, also where there is nothing to fetch."""
+        stat = item.stat if item.stat is not None else await asyncio.to_thread(self.look_at, item.locator)
+        if stat.size_bytes == 0:
+            raise FetchError(Reason.EMPTY, "the object has no content")
+        return stat
+
+    async def _transfer(self, item: Item, stat: Stat, scratch: ScratchFile) -> None:
+        place = split_bucket_url(item.locator)
+        transfer = _Transfer(self.store(place), place.key, stat, scratch, self._retry_wait_s)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await transfer.run()
@@ -223,12 +258,15 @@ class _Transfer:
         return FetchError(Reason.CHANGED, _CHANGED) if isinstance(error, PreconditionError) else fetch_error(error)
 
     def _check(self, meta: ObjectMeta) -> None:
-        now = stat_of(meta)
-        same_tag = now.version == self.stat.version or not (now.version and self.stat.version)
-        if now.size_bytes != self.stat.size_bytes or not same_tag:
+        if not _is_same(self.stat, stat_of(meta)):
             raise FetchError(Reason.CHANGED, _CHANGED)
-        if not now.version and now.modified_ns != self.stat.modified_ns:
-            raise FetchError(Reason.CHANGED, _CHANGED)
+
+
+def _is_same(before: Stat, now: Stat) -> bool:
+    """Tell whether an object is the same version: by its tag, or its time where the store tells no tag."""
+    if now.version and before.version:
+        return (now.size_bytes, now.version) == (before.size_bytes, before.version)
+    return (now.size_bytes, now.modified_ns) == (before.size_bytes, before.modified_ns)
 
 
 class _CutError(Exception):
@@ -248,7 +286,7 @@ def _pause_s(first_s: float, failures: int) -> float:
 def fetch_error(error: BaseException) -> FetchError:
     """Return the row's reason for an error of obstore."""
     if isinstance(error, FileNotFoundError):
-        return FetchError(Reason.MISSING, "there is no such object; it may have been deleted since it was listed")
+        return FetchError(Reason.MISSING, _GONE)
     if is_bad_key(error) or isinstance(error, ValueError):
         return FetchError(Reason.BAD_ROW, "an object cannot be asked for by this key; rename it")
     if is_forbidden(error):

@@ -10,35 +10,40 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from obstore.store import AzureStore, GCSStore, S3Store
+from obstore.store import AzureStore
 
 from batch_scan.model import Item, Refused, Shortfall
 from batch_scan.source.bucket_fetch import stat_of
-from batch_scan.source.bucket_pages import BAD_PART, PageError, is_nameable
+from batch_scan.source.bucket_pages import BAD_PART, is_nameable
+from batch_scan.source.store_page import PageError
 from batch_scan.store_errors import STORE_ERRORS, explain, is_bad_key, is_transient
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from obstore import ObjectMeta
 
     from batch_scan.model import Stat
-    from batch_scan.source.bucket_pages import Page, Pages
+    from batch_scan.source.bucket_pages import Pages
     from batch_scan.source.globs import Selection
+    from batch_scan.source.store_page import Page
     from batch_scan.store import BucketStore
     from batch_scan.store_url import BucketUrl
 
 _CHUNK_OBJECTS = 1000
+_AZURE_PAGE_OBJECTS = 5000
+"""What a page of Azure's holds where nothing else is asked for; those of the others hold a thousand."""
 _MAX_FAILURES = 3
 """So often in a row a listing may break off without having brought an object; obstore itself has asked again before."""
 _RETRY_WAIT_S = 1.0
 _BAD_KEY = re.compile(r'[Pp]ath "(.*?)"(?: contained|: Encountered)', re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_EMPTY = 10_000
-_LISTS_FROM = {S3Store: True, GCSStore: True, AzureStore: False}
-"""Whether a store can begin a listing behind a key; for Azure obstore lists from the start and drops what it knows."""
+_LEADING_SLASHES = "/\U0010ffff"
+"""Behind all keys that begin with a slash."""
+_NO_WAY_AROUND = "it cannot be listed around such a key"
 _UNNAMEABLE = "a slash at an end, slashes with nothing between them, `.` or `..` as a part, or control characters"
 
 
@@ -49,7 +54,7 @@ class Listing:
         store: the bucket.
         place: the prefix; what is shown of a key stands behind its root.
         selection: what is wanted; patterns match what stands behind the prefix.
-        pages: for what obstore cannot list; on Azure it lists nothing.
+        pages: for what obstore cannot list.
         skipped: prefixes with a slash at their end; what lies below has no entry.
     """
 
@@ -62,6 +67,8 @@ class Listing:
         skipped: tuple[str, ...] = (),
     ) -> None:
         self._store = store
+        self._lists_from = not isinstance(store, AzureStore)
+        """Whether obstore can begin a listing behind a key; one of Azure's it begins at the start."""
         self._pages = pages
         self._skipped = skipped
         self._root = place.root
@@ -159,9 +166,11 @@ class Listing:
         """Yield objects, and what could not be listed; goes on behind the last object where the listing breaks off."""
         place = _Place()
         failures = 0
+        if not self._prefix and self._pages.have_leading_slashes():
+            yield from self._by_pages(place)
         while not place.at_end:
             try:
-                for chunk in self._store.list(self._prefix or None, offset=place.behind, chunk_size=_CHUNK_OBJECTS):
+                for chunk in self._chunks(place):
                     yield from filter(place.is_new, chunk)
                     failures = 0
                 place.at_end = True
@@ -173,38 +182,60 @@ class Listing:
                     yield from self._by_pages(place, error)
                 elif failures > _MAX_FAILURES or not is_transient(error):
                     place.at_end = True
-                    yield _lost_rest(error)
+                    yield _lost_rest(explain(error))
                 else:
                     time.sleep(_RETRY_WAIT_S * 2 ** (failures - 1))
+            except _GoneError:
+                place.at_end = True
+                yield _lost_rest("the object where it was to go on is gone")
 
-    def _by_pages(self, place: _Place, error: BaseException) -> Iterator[ObjectMeta | _Unnameable | Shortfall]:
+    def _chunks(self, place: _Place) -> Iterator[Sequence[ObjectMeta]]:
+        """Yield what lies behind the place. Raises what obstore raises, and `_GoneError`.
+
+        Where obstore lists from the start it compares keys, but the order of Azure's need not be that of their bytes.
+        """
+        if place.behind is None or self._lists_from:
+            yield from self._store.list(self._prefix or None, offset=place.behind, chunk_size=_CHUNK_OBJECTS)
+            return
+        has_met = False
+        for chunk in self._store.list(self._prefix or None, chunk_size=_CHUNK_OBJECTS):
+            places = [] if has_met else [at for at, one in enumerate(chunk) if one["path"] == place.behind]
+            if has_met or places:
+                yield chunk[places[-1] + 1 :] if places else chunk
+            has_met = has_met or bool(places)
+        if not has_met:
+            raise _GoneError
+
+    def _by_pages(
+        self, place: _Place, error: BaseException | None = None
+    ) -> Iterator[ObjectMeta | _Unnameable | Shortfall]:
         """Yield what lies on pages with keys that obstore cannot name, up to one that it can go on behind."""
         behind = place.behind
         try:
             page = self._page(behind)
         except PageError:
-            yield from self._around(place, error)
+            if error is not None:
+                yield from self._around(place, error)
             return
         while True:
-            for found in page.objects:
-                behind = found["path"]
-                if is_nameable(behind):
-                    if place.is_new(found):
-                        yield found
-                elif found["size"] or not behind.endswith("/"):
-                    yield _Unnameable(behind, stat_of(found))
+            yield from _objects_of(page, place)
             place.at_end = page.is_last
-            if place.at_end or behind is None:
+            if place.at_end:
                 return
-            if is_nameable(behind):
+            behind = page.objects[-1]["path"]  # one that is not the last has some
+            if self._leads_back(behind):
                 place.jump(behind)
                 return
             try:
                 page = self._page(behind)
             except PageError:
                 place.at_end = True
-                yield _lost_rest(error)
+                yield _lost_rest(_NO_WAY_AROUND)
                 return
+
+    def _leads_back(self, behind: str) -> bool:
+        """Whether obstore can go on behind a key, with no key to come whose leading slash it would drop."""
+        return self._pages.leads_back and is_nameable(behind) and bool(self._prefix or behind > _LEADING_SLASHES)
 
     def _page(self, behind: str | None) -> Page:
         """Raises PageError."""
@@ -221,11 +252,11 @@ class Listing:
         """Go on behind a key that obstore cannot name, for which it gives up a whole page."""
         found = _BAD_KEY.search(str(error))
         key = found[1] if found else ""
-        yield _lost_page(key)
+        yield _lost_page(key, _CHUNK_OBJECTS if self._lists_from else _AZURE_PAGE_OBJECTS)
         behind = _behind_bad_key(key)
-        place.at_end = not behind or behind in place.jumps or not _LISTS_FROM[type(self._store)]
+        place.at_end = not behind or behind in place.jumps or not self._lists_from
         if place.at_end:
-            yield _lost_rest(error)
+            yield _lost_rest(_NO_WAY_AROUND)
             return
         place.jump(behind)
         try:
@@ -245,6 +276,10 @@ class _Unnameable:
     def shown(self) -> str:
         """The key without control characters."""
         return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", self.key)
+
+
+class _GoneError(Exception):
+    """A listing does not come by the key behind which it was to go on."""
 
 
 class _Place:
@@ -278,6 +313,15 @@ class _Place:
         self._empty_since.clear()
 
 
+def _objects_of(page: Page, place: _Place) -> Iterator[ObjectMeta | _Unnameable]:
+    for found in page.objects:
+        if is_nameable(found["path"]):
+            if place.is_new(found):
+                yield found
+        elif found["size"] or not found["path"].endswith("/"):  # else it stands for a directory
+            yield _Unnameable(found["path"], stat_of(found))
+
+
 def _behind_bad_key(key: str) -> str:
     """Return the first key that can be named behind all that share a key's bad beginning; empty where there is none."""
     bad = BAD_PART.search(key)
@@ -291,17 +335,16 @@ def _behind_bad_key(key: str) -> str:
     return beginning + (" " if last < " " else "\x80")
 
 
-def _lost_page(key: str) -> Shortfall:
+def _lost_page(key: str, most: int) -> Shortfall:
     shown = f" {clean_text(key, 200)!r}" if key else ""
     return Shortfall(
         Reason.UNREADABLE,
-        f"the key{shown} holds {_UNNAMEABLE}; up to {_CHUNK_OBJECTS} objects listed together with it, in front of it, "
+        f"the key{shown} holds {_UNNAMEABLE}; up to {most} objects listed together with it, in front of it, "
         "are not in this report: rename or delete it and run the scan again",
     )
 
 
-def _lost_rest(error: BaseException) -> Shortfall:
-    why = "it cannot be listed around such a key" if is_bad_key(error) else explain(error)
+def _lost_rest(why: str) -> Shortfall:
     return Shortfall(
         Reason.FETCH_FAILED,
         f"the listing broke off here: {why}; what lies behind is not in this report: run the scan again",

@@ -1,101 +1,56 @@
-"""Pages of a listing asked for by ourselves, where obstore gives a page up over a key on it that it cannot name."""
+"""Listings asked for by ourselves, where obstore gives a page up over a key on it that it cannot name."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
-from typing import TYPE_CHECKING
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree as ET
-
-import httpx
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, unquote_plus
 
 from batch_scan.errors import UsageError
-from batch_scan.store import listing_url
+from batch_scan.source.store_page import PAGE_OBJECTS, Page, PageError, ask_page, text_of
+from batch_scan.store import azure_listing, listing_url
+from batch_scan.store_url import Cloud
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from xml.etree import ElementTree as ET
 
     from obstore import ObjectMeta
 
     from batch_scan.store import StoreOptions
     from batch_scan.store_url import BucketUrl
 
-_TIMEOUT_S = 30.0
-_MAX_BYTES = 16 << 20  # a thousand keys of 1024 bytes, each of which three letters stand for, take 3 MB
-_BUSY = frozenset({408, 429, 500, 502, 503, 504})
 BAD_PART = re.compile(r"//|(?:^|(?<=/))\.\.?(?:/|$)|[\x00-\x1f\x7f]")
 """What obstore cannot name in a key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Up to a thousand objects, by their whole keys."""
+class Pages(Protocol):
+    """A listing, a page at a time."""
 
-    objects: list[ObjectMeta]
-    is_last: bool
-    says_how_on: bool
-    """Whether it names what to ask for the next page with; stores that know no ListObjectsV2 do not."""
-
-
-class PageError(Exception):
-    """A page cannot be had in this way; `may_pass` tells whether asking again may help."""
-
-    def __init__(self, *, may_pass: bool) -> None:
-        super().__init__()
-        self.may_pass = may_pass
-
-
-class _BusyError(Exception):
-    """The store is busy or broken."""
-
-
-class Pages:
-    """Asks a store that speaks ListObjectsV2, with the credentials that obstore has.
-
-    Args:
-        place: the bucket, and the prefix with a slash at its end, or none.
-        options: how the store is reached.
-    """
-
-    def __init__(self, place: BucketUrl, options: StoreOptions) -> None:
-        self._place = place
-        self._options = options
+    leads_back: bool
+    """Whether obstore can go on behind any key; else it is gone through to its end in this way."""
 
     def behind(self, key: str | None) -> Page:
-        """Return the objects that come next. Raises PageError."""
-        page = self._ask(key)
-        if key is not None:
-            objects = [one for one in page.objects if one["path"] > key]  # not all stores heed `start-after`
-            page = Page(objects, page.is_last, page.says_how_on)
-        if not page.objects and not page.is_last:
-            raise PageError(may_pass=False)
-        return page
+        """Return the objects that come next, behind a key that was seen. Raises PageError."""
+        ...
 
     def are_complete(self, last_key: str) -> bool:
         """Whether a listing through obstore goes on behind its first page.
 
         It ends silently where a store says that there is more, and not how to have it. True where that cannot be asked.
         """
-        try:
-            page = self._ask(last_key)
-        except PageError:
-            return True
-        return page.is_last or page.says_how_on
+        ...
 
-    def _ask(self, key: str | None) -> Page:
-        query = {"list-type": "2", "encoding-type": "url", "prefix": self._place.key, "start-after": key or ""}
-        try:
-            url = listing_url(self._place, self._options, {name: value for name, value in query.items() if value})
-            root = _parsed(_get(url))
-            is_last = _text(root, "IsTruncated") != "true"
-            return Page(list(_objects(root)), is_last, bool(_text(root, "NextContinuationToken")))
-        except (httpx.TransportError, _BusyError):
-            raise PageError(may_pass=True) from None
-        except (UsageError, ValueError, httpx.HTTPError, httpx.InvalidURL, ET.ParseError):
-            raise PageError(may_pass=False) from None  # their texts may hold the URL
+    def have_leading_slashes(self) -> bool:
+        """Whether keys of the bucket begin with a slash, which obstore drops. False where that cannot be asked."""
+        ...
+
+
+def pages_of(place: BucketUrl, options: StoreOptions) -> Pages:
+    """Return the pages of a prefix, which ends in a slash or is empty, with the credentials that obstore has."""
+    return AzurePages(place, options) if place.cloud is Cloud.AZURE else S3Pages(place, options)
 
 
 def is_nameable(key: str) -> bool:
@@ -103,51 +58,127 @@ def is_nameable(key: str) -> bool:
     return not (key.startswith("/") or key.endswith("/") or BAD_PART.search(key))
 
 
-def _get(url: str) -> bytes:
-    """Raises ValueError, _BusyError, httpx.HTTPError. Through the transport alone: httpx's client logs URLs."""
-    timeout = httpx.Timeout(_TIMEOUT_S).as_dict()
-    request = httpx.Request("GET", url, headers={"User-Agent": "batch-scan"}, extensions={"timeout": timeout})
-    content = bytearray()
-    with httpx.HTTPTransport() as transport:
-        response = transport.handle_request(request)
-        response.request = request
+class S3Pages:
+    """Asks a store that speaks ListObjectsV2, as S3 and Google do."""
+
+    leads_back = True
+
+    def __init__(self, place: BucketUrl, options: StoreOptions) -> None:
+        self._place = place
+        self._options = options
+
+    def behind(self, key: str | None) -> Page:
+        """See `Pages.behind`."""
+        page = self._ask(prefix=self._place.key, start_after=key or "")
+        objects = [one for one in page.objects if key is None or one["path"] > key]  # not all heed `start-after`
+        if not objects and not page.is_last:
+            raise PageError(may_pass=False)
+        return Page(objects, page.is_last, page.next)
+
+    def are_complete(self, last_key: str) -> bool:
+        """See `Pages.are_complete`."""
         try:
-            for block in response.iter_bytes():
-                content += block
-                if len(content) > _MAX_BYTES:
-                    raise ValueError("the page is too large")
-        finally:
-            response.close()
-    if response.status_code in _BUSY:
-        raise _BusyError
-    if response.status_code != HTTPStatus.OK:
-        raise ValueError(response.status_code)
-    return bytes(content)
+            page = self._ask(prefix=self._place.key, start_after=last_key)
+        except PageError:
+            return True
+        return page.is_last or bool(page.next)
+
+    def have_leading_slashes(self) -> bool:
+        """See `Pages.have_leading_slashes`."""
+        try:
+            page = self._ask(prefix="/", max_keys="1")
+        except PageError:
+            return False
+        return any(one["path"].startswith("/") for one in page.objects)
+
+    def _ask(self, **asked: str) -> Page:
+        query = {"list-type": "2", "encoding-type": "url"}
+        query |= {name.replace("_", "-"): value for name, value in asked.items() if value}
+        try:
+            root = ask_page(listing_url(self._place, self._options, query), {})
+            is_last = text_of(root, "IsTruncated") != "true"
+            return Page(list(_contents(root)), is_last, text_of(root, "NextContinuationToken"))
+        except (UsageError, ValueError):
+            raise PageError(may_pass=False) from None
 
 
-def _parsed(body: bytes) -> ET.Element:
-    """Raises ValueError, ElementTree.ParseError."""
-    if b"<!" in body[:4096]:
-        raise ValueError("an answer of a store declares no entities")
-    root = ET.fromstring(body)  # noqa: S314 - nothing is declared in it, so there is nothing to expand
-    for one in root.iter():
-        one.tag = one.tag.rpartition("}")[2]
-    return root
+class AzurePages:
+    """Asks Azure, which begins a listing at its start, or where it left off itself."""
+
+    leads_back = False
+
+    def __init__(self, place: BucketUrl, options: StoreOptions, page_objects: int = PAGE_OBJECTS) -> None:
+        self._place = place
+        self._options = options
+        self._page_objects = str(page_objects)
+        self._marker = ""
+        self._has_met = False
+
+    def behind(self, key: str | None) -> Page:
+        """See `Pages.behind`. After the first call the key is not looked at: pages come one after the other."""
+        self._has_met |= key is None
+        while True:
+            page = self._ask(prefix=self._place.key, marker=self._marker)
+            objects = page.objects if self._has_met else self._behind(key or "", page.objects)
+            self._marker = page.next
+            if objects or page.is_last:
+                if not self._has_met:
+                    raise PageError(may_pass=False)  # the key is gone: nobody knows where its place was
+                return Page(objects, page.is_last, page.next)
+
+    def are_complete(self, last_key: str) -> bool:  # noqa: ARG002 - obstore goes on as Azure says
+        """See `Pages.are_complete`."""
+        return True
+
+    def have_leading_slashes(self) -> bool:
+        """See `Pages.have_leading_slashes`."""
+        try:
+            return bool(self._ask(prefix="/", maxresults="1").objects)
+        except PageError:
+            return False
+
+    def _behind(self, key: str, objects: list[ObjectMeta]) -> list[ObjectMeta]:
+        """Return what comes behind a key as obstore shows it. Not by comparing: the order is Azure's own."""
+        places = [at for at, one in enumerate(objects) if one["path"].strip("/") == key]
+        self._has_met = bool(places)
+        return objects[places[-1] + 1 :] if places else []
+
+    def _ask(self, **asked: str) -> Page:
+        query = {"maxresults": self._page_objects, **{name: value for name, value in asked.items() if value}}
+        try:
+            request = azure_listing(self._place, self._options, query)
+            root = ask_page(request.url, request.headers)
+            following = text_of(root, "NextMarker")
+            return Page(list(_blobs(root)), not following, following)
+        except (UsageError, ValueError):
+            raise PageError(may_pass=False) from None
 
 
-def _objects(root: ET.Element) -> Iterator[ObjectMeta]:
+def _contents(root: ET.Element) -> Iterator[ObjectMeta]:
     """Raises ValueError."""
-    is_encoded = _text(root, "EncodingType") == "url"
+    is_encoded = text_of(root, "EncodingType") == "url"
     for one in root.iterfind("Contents"):
-        key = _text(one, "Key")
+        key = text_of(one, "Key")
         yield {
             "path": unquote_plus(key) if is_encoded else key,
-            "last_modified": datetime.fromisoformat(_text(one, "LastModified")),
-            "size": int(_text(one, "Size")),
-            "e_tag": _text(one, "ETag") or None,
+            "last_modified": datetime.fromisoformat(text_of(one, "LastModified")),
+            "size": int(text_of(one, "Size")),
+            "e_tag": text_of(one, "ETag") or None,
             "version": None,
         }
 
 
-def _text(element: ET.Element, name: str) -> str:
-    return element.findtext(name) or ""
+def _blobs(root: ET.Element) -> Iterator[ObjectMeta]:
+    """Raises ValueError."""
+    for one in root.iterfind("Blobs/Blob"):
+        name, said = one.find("Name"), one.find("Properties")
+        if name is None or said is None:
+            raise ValueError("a blob without a name")
+        is_encoded = name.get("Encoded") == "true"  # where it holds what XML cannot
+        yield {
+            "path": unquote(name.text or "") if is_encoded else name.text or "",
+            "last_modified": parsedate_to_datetime(text_of(said, "Last-Modified")),
+            "size": int(text_of(said, "Content-Length")),
+            "e_tag": text_of(said, "Etag") or None,
+            "version": None,
+        }

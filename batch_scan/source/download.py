@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,7 @@ from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from batch_scan.source.scratch_room import ScratchFile
 
@@ -44,18 +48,46 @@ class NoRoomError(Exception):
         self.size_bytes = size_bytes
 
 
-async def download(url: httpx.URL, address: str, scratch: ScratchFile) -> httpx.URL | None:
-    """Ask `address` for `url` and write the body to the scratch file.
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a host says of a file by which one content can be told from another."""
+
+    length: str = ""
+    tag: str = ""
+    modified: str = ""
+
+    @property
+    def modified_ns(self) -> int:
+        """When it was modified, nanoseconds since the epoch; 0 where the host does not say, or not in a form known."""
+        try:
+            modified = parsedate_to_datetime(self.modified)
+            return int(modified.replace(tzinfo=modified.tzinfo or UTC).timestamp() * 1e9)
+        except (ValueError, OverflowError):
+            return 0
+
+    @property
+    def tells(self) -> bool:
+        """Whether another content would have another one: a length alone does not say so."""
+        return bool(self.tag or self.modified)
+
+
+async def download(
+    url: httpx.URL, address: str, scratch: ScratchFile | None, accept: Callable[[Version], None] = lambda _: None
+) -> httpx.URL | Version:
+    """Ask `address` for `url` and write the body to the scratch file; without one, only look at the answer's head.
+
+    That is a GET as well, given up early: a URL may be signed for this method alone.
 
     The host of the URL is not looked up; it is sent as Host and, over TLS, is the name the certificate must be for.
     Every call has a connection of its own, so that none is shared between hosts. It goes to httpx's transport rather
     than to its client, which writes URLs with their secrets to the log.
 
     Returns:
-        None where the whole body was written, else where a redirect leads.
+        Which version it is, where the whole body was written or was not wanted, else where a redirect leads.
 
     Raises:
-        FetchError: `TransientError` where asking again may help.
+        FetchError: `TransientError` where asking again may help; also what `accept` raises before any of a body that
+            is wanted is read.
         NoRoomError: there is no room for the body.
     """
     try:
@@ -66,13 +98,16 @@ async def download(url: httpx.URL, address: str, scratch: ScratchFile) -> httpx.
             if response.status_code in _REDIRECTS:
                 return _redirect(url, response)
             _check_head(response)
-            _take_room(response, scratch)
-            await _copy(response, scratch)
+            version = Version(*(response.headers.get(name, "") for name in ("content-length", "etag", "last-modified")))
+            if scratch is not None:
+                accept(version)
+                _take_room(response, scratch)
+                await _copy(response, scratch)
+            return version
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise UnreachableError(Reason.FETCH_FAILED, f"cannot connect: {_said(error)}") from None
     except httpx.TransportError as error:
         raise TransientError(Reason.FETCH_FAILED, f"the transfer broke off: {_said(error)}") from None
-    return None
 
 
 def _request(url: httpx.URL, address: str) -> httpx.Request:
@@ -128,7 +163,7 @@ async def _copy(response: httpx.Response, scratch: ScratchFile) -> None:
     """A body shorter than its Content-Length is a broken transfer to the protocol library."""
     received_bytes = 0
     async for block in response.aiter_raw():
-        scratch.room.check(received_bytes + len(block))
+        scratch.room.check(received_bytes + len(block), at_least=True)
         scratch.write_at(received_bytes, block)
         received_bytes += len(block)
     if received_bytes == 0:

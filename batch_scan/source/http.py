@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from batch_scan.errors import FetchError
-from batch_scan.source.download import NoRoomError, TransientError, UnreachableError, download
+from batch_scan.source.download import NoRoomError, TransientError, UnreachableError, Version, download
+from batch_scan.source.globs import Selection
 from batch_scan.source.hosts import AllowedHosts, as_address, is_public, names_host, port_of
 from batch_scan.source.scratch_room import ScratchRoom
 from batch_scan.untrusted import clean_text
@@ -77,10 +78,13 @@ class HttpFiles:
         room: ScratchRoom | None = None,
     ) -> None:
         self._allowed = AllowedHosts(options.allow_hosts)
+        self._selection = Selection((), (), options.modified_after)
         self._timeout_s = options.fetch_timeout_s
         self._room = room or ScratchRoom(options)
         self._retry_wait_s = retry_wait_s
         self._resolve = resolve
+        self._fetched: dict[str, Version] = {}
+        """What the hosts said of the items that are fetched now, by identity."""
 
     @staticmethod
     def holds(locator: str) -> bool:
@@ -100,11 +104,26 @@ class HttpFiles:
         """See `Source.fetch`."""
         url = parse_url(item.locator)
         async with self._room.file() as scratch:
-            await self._with_room(url, scratch)
+            self._fetched[item.identity] = await self._with_room(url, scratch)
             scratch.file.close()
-            yield scratch.path
+            try:
+                yield scratch.path
+            finally:
+                self._fetched.pop(item.identity, None)
 
-    async def _with_room(self, url: httpx.URL, scratch: ScratchFile) -> None:
+    def url(self, item: Item) -> str:
+        """See `Source.url`: none where the host says nothing by which another content could be told."""
+        fetched = self._fetched.get(item.identity)
+        return item.locator if fetched is not None and fetched.tells else ""
+
+    async def check_same(self, item: Item) -> None:
+        """See `Source.check_same`."""
+        if await self._within_time(parse_url(item.locator), None) != self._fetched.get(item.identity):
+            raise FetchError(
+                Reason.CHANGED, "the host says that the file was replaced while a service pulled it; run the scan again"
+            )
+
+    async def _with_room(self, url: httpx.URL, scratch: ScratchFile) -> Version:
         """Fetch; where the scratch directory is full, ask again once there is room, and hold no connection until."""
         while True:
             try:
@@ -112,38 +131,45 @@ class HttpFiles:
             except NoRoomError as full:
                 await scratch.make_room(full.size_bytes)
 
-    async def _within_time(self, url: httpx.URL, scratch: ScratchFile) -> None:
+    async def _within_time(self, url: httpx.URL, scratch: ScratchFile | None) -> Version:
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._with_retries(url, scratch)
+                return await self._with_retries(url, scratch)
         except TimeoutError:
             raise FetchError(Reason.FETCH_FAILED, f"the file did not arrive within {self._timeout_s:g} s") from None
 
-    async def _with_retries(self, url: httpx.URL, scratch: ScratchFile) -> None:
+    async def _with_retries(self, url: httpx.URL, scratch: ScratchFile | None) -> Version:
         for retry in range(_MAX_RETRIES):
             try:
                 return await self._follow(url, scratch)
             except TransientError:
                 await asyncio.sleep(self._retry_wait_s * 2**retry)
-                scratch.clear()
+                if scratch is not None:
+                    scratch.clear()
         return await self._follow(url, scratch)
 
-    async def _follow(self, url: httpx.URL, scratch: ScratchFile) -> None:
+    async def _follow(self, url: httpx.URL, scratch: ScratchFile | None) -> Version:
         for _ in range(_MAX_REDIRECTS + 1):
             self.check_host(url)
             target = await self._ask(url, await self._addresses(url), scratch)
-            if target is None:
-                return
+            if isinstance(target, Version):
+                return target
             if url.scheme == "https" and target.scheme == "http":
                 raise FetchError(Reason.HOST_REFUSED, f"{_host(url)} redirects from https to http")
             url = target
         raise FetchError(Reason.FETCH_FAILED, f"{_host(url)} redirects more than {_MAX_REDIRECTS} times")
 
-    async def _ask(self, url: httpx.URL, addresses: list[str], scratch: ScratchFile) -> httpx.URL | None:
+    async def _ask(self, url: httpx.URL, addresses: list[str], scratch: ScratchFile | None) -> httpx.URL | Version:
         for address in addresses[:-1]:
             with suppress(UnreachableError):
-                return await download(url, address, scratch)
-        return await download(url, addresses[-1], scratch)
+                return await download(url, address, scratch, self._check_age)
+        return await download(url, addresses[-1], scratch, self._check_age)
+
+    def _check_age(self, version: Version) -> None:
+        """Raises FetchError for a file that the user leaves out; one of unknown age is wanted."""
+        too_old = self._selection.refuse_age(version.modified_ns)
+        if too_old is not None:
+            raise FetchError(too_old.reason, too_old.detail)
 
     async def _addresses(self, url: httpx.URL) -> list[str]:
         """Return the addresses of the URL's host. Raises FetchError where there are none, or one that is not public."""

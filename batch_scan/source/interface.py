@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from batch_scan.errors import FetchError
+from batch_scan.vocabulary import Reason
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractAsyncContextManager
@@ -41,9 +44,17 @@ class Source(Protocol):
     def url(self, item: Item) -> str:  # noqa: ARG002 - for those whose items lie under one
         """Return the URL under which an outsider can have exactly this item, for some minutes at least; else nothing.
 
-        May be signed: it is never shown, logged or kept.
+        Asked while the item is fetched, in a thread: it may ask the cloud for a signature. May be signed: it is never
+        shown, logged or kept. None is given of what `check_same` could tell nothing about.
         """
         return ""
+
+    async def check_same(self, item: Item) -> None:  # noqa: ARG002 - for those who give URLs
+        """Raise FetchError unless what lies under `url(item)` is still what was fetched.
+
+        Asked while the item is fetched. `CHANGED` or `MISSING` where it is not, another reason where nobody can tell.
+        """
+        raise FetchError(Reason.FETCH_FAILED, "nobody can tell whether it is still what was fetched")
 
     def fetch(self, item: Item) -> AbstractAsyncContextManager[Path]:
         """Have the item as a local file while the context lasts; fetched files are removed on every way out.

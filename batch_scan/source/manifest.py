@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_scan.model import Stat
+    from batch_scan.source.bucket_manifest import BucketManifest
     from batch_scan.source.options import SourceOptions
     from batch_scan.source.table import Row, Table
+    from batch_scan.store_url import BucketUrl
 
+_NO_ROOT = "a manifest in a bucket names no files of this machine, unless source.root says below which directory"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -41,18 +44,25 @@ class ManifestSource:
     A row names a path, relative to the manifest's directory, a ``file://`` URI, an object of a bucket or, where its
     host is allowed, an http(s) URL. A local file has to lie below the root, and must not be a symbolic link itself. A
     row that cannot be read is a refused entry whose `uri` is the manifest's with the row's place behind it.
+
+    A manifest that was fetched from a bucket names, by a relative path, an object below its own prefix, and a local
+    file only where a root is set.
     """
 
-    def __init__(self, path: Path, table: Table, options: SourceOptions) -> None:
+    def __init__(
+        self, path: Path, table: Table, options: SourceOptions, *, fetched: BucketManifest | None = None
+    ) -> None:
         self._table = table
+        self._fetched = fetched
         self._directory = absolute(str(path.parent))
         self._files = LocalFiles(str(options.root) if options.root is not None else self._directory)
+        self._has_files = fetched is None or options.root is not None
         room = ScratchRoom(options)
         self._remote = HttpFiles(options, room=room)
         self._buckets = BucketFiles(options, room)
         self._rules = BucketRules(options)
         self._selection = Selection(options.include, options.exclude, options.modified_after)
-        self.uri = show_path(absolute(str(path)))
+        self.uri = str(fetched.place) if fetched is not None else show_path(absolute(str(path)))
         self.sha256 = digest_file(path)
         self._rules.check_readable(self._rows(), self._buckets)
 
@@ -90,7 +100,14 @@ class ManifestSource:
         """See `Source.url`: that of an http(s) row, or where the options ask for it a signed one of an object."""
         if BucketFiles.holds(item.locator):
             return self._buckets.url(item)
-        return item.locator if HttpFiles.holds(item.locator) else ""
+        return self._remote.url(item) if HttpFiles.holds(item.locator) else ""
+
+    async def check_same(self, item: Item) -> None:
+        """See `Source.check_same`."""
+        if BucketFiles.holds(item.locator):
+            await self._buckets.check_same(item)
+        elif HttpFiles.holds(item.locator):
+            await self._remote.check_same(item)
 
     @staticmethod
     def _is_remote(item: Item) -> bool:
@@ -124,9 +141,13 @@ class ManifestSource:
         """Raises ValueError where the text cannot be a path."""
         if "\0" in named:
             raise ValueError("its path holds a NUL character")
+        if self._fetched is not None and not named.startswith("/"):
+            return self._beside(index, row, self._fetched)
         path = named if named.startswith("/") else f"{self._directory}/{named}"
         uri = show_path(absolute(path))  # a UnicodeEncodeError is a ValueError
         item = Item(index, uri, _identity(index, uri), path, row.columns)
+        if not self._has_files:
+            return refused(item, FetchError(Reason.OUTSIDE_ROOT, _NO_ROOT))
         try:
             located = self._files.locate(path)
             item = Item(index, uri, item.identity, located, row.columns)
@@ -153,19 +174,33 @@ class ManifestSource:
             return refused(item, error)
         return item
 
+    def _beside(self, index: int, row: Row, manifest: BucketManifest) -> Item | Refused:
+        """Raises ValueError where the text cannot be an object's key."""
+        try:
+            place = manifest.resolve(row.uri)
+        except FetchError as error:
+            uri = valid_text(f"{manifest.place.root}/{manifest.prefix}{row.uri}")
+            return refused(Item(index, uri, _identity(index, uri), "", row.columns), error)
+        return self._remote_object(index, row, place)
+
     def _object(self, index: int, row: Row) -> Item | Refused:
         """Raises ValueError where the text cannot be an object's URL."""
         place = parse_bucket_url(row.uri)
         if not place.key or place.key.endswith("/"):
             raise ValueError("its URL names a bucket or a prefix, and no object")
+        return self._remote_object(index, row, place)
+
+    def _remote_object(self, index: int, row: Row, place: BucketUrl) -> Item | Refused:
         uri = str(place)
         uri.encode()  # a UnicodeEncodeError is a ValueError
         item = Item(index, uri, _identity(index, uri), uri, row.columns)
-        unwanted = self._selection.refuse(place.key)
+        beside = self._fetched.prefix if self._fetched is not None and self._fetched.holds(place) else None
+        unwanted = self._selection.refuse(place.key.removeprefix(beside or ""))
         if unwanted is not None:
             return Refused(item, Status.SKIPPED, unwanted)
         try:
-            self._rules.check(place)
+            if beside is None:
+                self._rules.check(place)
         except FetchError as error:
             return refused(item, error)
         return item

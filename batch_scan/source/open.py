@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import stat
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_scan.errors import UsageError
 from batch_scan.source.bucket import BucketSource
+from batch_scan.source.bucket_manifest import fetch_manifest, fetch_manifest_now
 from batch_scan.source.csv_table import CsvTable
 from batch_scan.source.directory import DirectorySource
 from batch_scan.source.jsonl_table import JsonlTable
@@ -19,6 +22,7 @@ from batch_scan.store_url import is_bucket_url
 from batch_scan.untrusted import clean_text, show_path
 
 if TYPE_CHECKING:
+    from batch_scan.source.bucket_manifest import BucketManifest
     from batch_scan.source.interface import Source
     from batch_scan.source.options import SourceOptions
     from batch_scan.source.table import Table
@@ -31,13 +35,31 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 def open_source(uri: str, options: SourceOptions) -> Source:
     """Return the source at a path, a ``file://`` URI or a bucket's URL, its readability checked.
 
-    A manifest is read through once, a bucket is asked for its first object.
+    A manifest is read through once, fetched before where it lies in a bucket; a bucket is asked for its first object.
 
     Raises:
         UsageError: there is no such file, directory or bucket, it is no manifest, it lacks a URI column, cannot be
             read, or an option cannot be followed. Says where and what to do.
     """
     _check_options(options)
+    manifest = fetch_manifest_now(uri, options) if _may_be_fetched(uri) else None
+    return _opened(uri, options) if manifest is None else _fetched_source(manifest)
+
+
+async def open_source_async(uri: str, options: SourceOptions) -> Source:
+    """As `open_source`, off the event loop: a store may be slow, and whoever waits for it can be interrupted."""
+    _check_options(options)
+    manifest = await fetch_manifest(uri, options) if _may_be_fetched(uri) else None
+    if manifest is not None:
+        return await asyncio.to_thread(_fetched_source, manifest)
+    return await asyncio.to_thread(_opened, uri, options)
+
+
+def _may_be_fetched(uri: str) -> bool:
+    return is_bucket_url(uri) and uri.lower().endswith(SUFFIXES)
+
+
+def _opened(uri: str, options: SourceOptions) -> Source:
     if is_bucket_url(uri):
         return BucketSource(uri, options)
     path = _path(uri)
@@ -52,7 +74,19 @@ def open_source(uri: str, options: SourceOptions) -> Source:
         return DirectorySource(str(path), options)
     if not stat.S_ISREG(mode):
         raise UsageError(f"{shown} is neither a directory nor a file")
-    return ManifestSource(path, _table(path, shown), options)
+    return ManifestSource(path, _table(path, path.name, shown), options)
+
+
+def _fetched_source(manifest: BucketManifest) -> Source:
+    shown = clean_text(str(manifest.place))
+    try:
+        table = _table(manifest.path, manifest.place.key, shown)
+        source = ManifestSource(manifest.path, table, manifest.options, fetched=manifest)
+    except BaseException:
+        manifest.content.file.close()
+        raise
+    weakref.finalize(source, manifest.content.file.close)
+    return source
 
 
 def _path(uri: str) -> Path:
@@ -62,6 +96,11 @@ def _path(uri: str) -> Path:
         raise UsageError("the source has no name, or one that cannot be a path")
     if scheme is None:
         return Path(uri)
+    if scheme[1].lower() in {"http", "https"}:
+        raise UsageError(
+            f"{shown}: a manifest is not fetched from a web server, since nothing there tells one version of it from "
+            "another; download it, and name the copy (its rows may be URLs)"
+        )
     if scheme[1].lower() != "file":
         raise UsageError(
             f"{shown}: {scheme[1]}:// is not supported as a source; name a directory, a manifest or a bucket"
@@ -78,8 +117,8 @@ def _check_options(options: SourceOptions) -> None:
             raise UsageError(f"source.{name}: there is no directory {clean_text(show_path(os.fspath(directory)))}")
 
 
-def _table(path: Path, shown: str) -> Table:
-    name = path.name.lower()
+def _table(path: Path, name: str, shown: str) -> Table:
+    name = name.lower()
     unpacked = name.removesuffix(".gz")
     try:
         if unpacked.endswith(".csv"):

@@ -39,7 +39,7 @@ class SourceOptions:
     skip_prefixes: tuple[tuple[str, StoreOptions], ...] = ()
     """As `skip_directories`: prefixes of buckets, and how those are reached."""
     modified_after: datetime | None = None
-    """Only what was modified after this instant is opened; http(s) rows, whose hosts are not asked for it, all are."""
+    """Only what was modified after this instant is opened; also http(s) rows whose hosts do not say when that was."""
     scratch_bytes: int = 0
     """Most bytes that fetched files take together; 0: half of what is free where they lie."""
     store: StoreOptions = field(default_factory=StoreOptions)

@@ -59,19 +59,26 @@ class ScratchRoom:
     def _room(self) -> Room:
         return Room(self.limit_bytes)
 
-    def check(self, size_bytes: int) -> None:
-        """Raises FetchError for a file that is too large ever to be fetched, naming the key that bounds it."""
+    def check(self, size_bytes: int, *, at_least: bool = False) -> None:
+        """Raises FetchError for a file that is too large ever to be fetched, naming the key that bounds it.
+
+        Args:
+            size_bytes: of the whole file, before anything of it is fetched.
+            at_least: that is only what came by now.
+        """
+        has = f"the file has {'at least ' if at_least else ''}{size_bytes} bytes, more than"
         if size_bytes > self._max_file_bytes:
             raise FetchError(
                 Reason.TOO_LARGE,
-                f"the file is larger than {self._max_file_bytes} bytes, the most that is fetched; "
-                "raise source.max_file_bytes to have it",
+                f"{has} the {self._max_file_bytes} that one may have; raise source.max_file_bytes to have it",
             )
         if size_bytes > self.limit_bytes:
+            limit = f"{has} the {self.limit_bytes} that all fetched ones together may take"
+            if self._limit_bytes:
+                raise FetchError(Reason.TOO_LARGE, f"{limit}; raise source.scratch_bytes to have it")
             raise FetchError(
                 Reason.TOO_LARGE,
-                f"the file is larger than {self.limit_bytes} bytes, all that fetched files may take together; "
-                "raise source.scratch_bytes to have it",
+                f"{limit}, half of what was free; raise source.scratch_bytes, or point TMPDIR to a larger disk",
             )
 
     @asynccontextmanager
@@ -93,6 +100,18 @@ class ScratchRoom:
                     os.unlink(name)  # noqa: PTH108 - one system call in the event loop
         finally:
             lease.give_back()
+
+    def nameless_file(self, size_bytes: int) -> ScratchFile:
+        """Have an empty file that is gone once it is closed, or the process ends.
+
+        It takes none of the room; who keeps it sees to it that the room is smaller. Raises FetchError as `file` does.
+        """
+        self.check(size_bytes)
+        try:
+            file = tempfile.TemporaryFile(buffering=0, dir=self._directory)  # noqa: SIM115 - it outlives this
+        except OSError as error:
+            raise _no_file(error) from None
+        return ScratchFile(Path(f"/proc/self/fd/{file.fileno()}"), file, self, _Lease(self._room))
 
     def _make(self) -> tuple[int, str]:
         try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_LINE_CHARS = 1_000_000
 """Longest row of a text manifest; a longer one is a bad row."""
 _BLOCK_BYTES = 1 << 20
+_GZIP_MARK = b"\x1f\x8b"
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -68,6 +69,12 @@ def _not_utf8(shown_path: str, offset: int, line: int, data: bytes) -> UsageErro
 
 
 def _open_bytes(path: Path) -> IO[bytes]:
-    if path.suffix.lower() == ".gz":
+    if path.suffix.lower() == ".gz" or _begins_as_gzip(path):
         return cast("IO[bytes]", gzip.open(path, "rb"))
     return path.open("rb")
+
+
+def _begins_as_gzip(path: Path) -> bool:
+    """Whether a file without a telling name is packed: no text in UTF-8 begins so."""
+    with path.open("rb") as file:
+        return file.read(len(_GZIP_MARK)) == _GZIP_MARK

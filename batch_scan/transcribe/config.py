@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.table import JobPath
 
-_CONCURRENCY = 2
-"""One chunk in the model and one waiting keep it busy; more would only hold sound in memory."""
+_CONCURRENCY = 16
+"""A chunk per core keeps most machines busy. What waits is bounded in bytes elsewhere."""
 _TIMEOUT_S = 3600.0
-"""A chunk of ten minutes may wait behind another one, and behind frames, on one slow core."""
+"""A chunk of ten minutes may wait behind others, and behind frames, on one slow core."""
 _BYTES_PER_S = 2 * 16_000
 _MAX_BYTES = 20_000_000
 _MAX_CHUNK_S = _MAX_BYTES / _BYTES_PER_S

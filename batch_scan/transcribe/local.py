@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 _ADAPTER: Final = 1
 """Raised whenever the same sound with the same settings would be written down otherwise."""
 _SAMPLE_BYTES: Final = 2
+_MOST_AT_ONCE: Final = 16
+"""Chunks that are listened to side by side: each takes memory. With more cores than these, each has several."""
 _VAD: Final = "silero-vad"
 _BUNDLED: Final = "tiny.en"
 _BUNDLED_FILES: Final = ("tiny.en", "tiny.en-config", "tiny.en-tokenizer", "tiny.en-vocabulary")
@@ -58,6 +59,7 @@ class LocalTranscriber(Transcriber):
         self.config = config
         self._digests = _digests(config.model)
         self._listener: Listener | None = None
+        self._share = worker.Share(min(_threads(config), _MOST_AT_ONCE))
         self._engine = f"{self.name}:{_BUNDLED if config.model is None else clean_text(show_path(config.model.name))}"
 
     @property
@@ -106,7 +108,7 @@ class LocalTranscriber(Transcriber):
         return 0
 
     async def submit(self, request: Request) -> Answer:
-        """Transcribe one chunk in the models' thread; cancelling stops it before its next window of speech.
+        """Transcribe one chunk in one of the models' threads; cancelling stops it before its next window of speech.
 
         Raises:
             EndpointError: `REFUSED` for sound that is no raw 16-bit sound, or that the model fails on.
@@ -120,7 +122,7 @@ class LocalTranscriber(Transcriber):
             return listener.listen(pcm, options, is_unwanted)
 
         try:
-            heard = await worker.run(work)
+            heard = await self._share.run(work)
         except (RuntimeError, ValueError, MemoryError) as error:
             detail = f"the speech model failed: {type(error).__name__}: {clean_text(str(error))}"
             raise EndpointError(Failure.REFUSED, detail) from error
@@ -168,7 +170,7 @@ def _pcm(request: Request) -> bytes:
 
 
 def _threads(config: LocalTranscriberConfig) -> int:
-    return config.threads or len(os.sched_getaffinity(0))
+    return config.threads or worker.CORES
 
 
 def _digests(model_dir: Path | None) -> dict[str, str]:
@@ -214,4 +216,5 @@ def _bundled() -> Path:
 def _listener(model_dir: Path, threads: int) -> Listener:
     from batch_scan.transcribe.speech import Listener  # noqa: PLC0415 - needs the [local] extra
 
-    return Listener(model_dir, threads)
+    at_once = min(threads, _MOST_AT_ONCE)
+    return Listener(model_dir, at_once, threads // at_once)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_scan.endpoint.interface import Quota
-from batch_scan.engine.one_machine import files_at_once, run_scan, source_of, workers_of
+from batch_scan.engine.one_machine import bounds_of, run_scan, source_of, workers_of
 from batch_scan.engine.outcome import RunProgress, doubts_of, outcome_of, reconcile
 from batch_scan.engine.services import Services
 from batch_scan.errors import UsageError
@@ -148,7 +148,9 @@ def test_rows_are_counted_as_they_come() -> None:
 def test_workers_are_what_the_job_says_or_one_per_core(tmp_path: Path) -> None:
     assert workers_of(job_over(tmp_path, {("run", "workers"): 3})) == 3
     assert workers_of(job_over(tmp_path, {("run", "workers"): 0})) == len(os.sched_getaffinity(0))
-    assert files_at_once(job_over(tmp_path, {("run", "workers"): 3})) > 3
+    bounds = bounds_of(job_over(tmp_path, {("run", "workers"): 3}))
+    assert bounds.decoders == 3
+    assert bounds.files > bounds.processes > 3
 
 
 def test_a_source_does_not_walk_into_its_own_report(tmp_path: Path) -> None:

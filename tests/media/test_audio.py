@@ -4,15 +4,19 @@ import asyncio
 import io
 import os
 import subprocess
+import sys
 import wave
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.packet import Packet
 
 from batch_scan.media.audio import read_audio
+from batch_scan.media.decoder import DecoderPool
 from batch_scan.media.interface import AudioCodec, AudioSpec, AudioTally, Chunk, MediaLimits, Silence
 from batch_scan.media.runner import ffmpeg_exe
 from batch_scan.model import AudioTrack, MediaInfo, Shortfall, VideoTrack
@@ -35,6 +39,8 @@ Event = Chunk | Silence | Shortfall | AudioTally
 
 PCM = AudioSpec(AudioCodec.PCM)
 RATE = 16_000
+AAC_FRAME_S = 1024 / 44_100
+"""An MP4 says within which frame its sound ends; that frame is heard whole."""
 FAST_START = ("-c:a", "aac", "-movflags", "+faststart")
 
 
@@ -52,7 +58,9 @@ def info_for(
 
 
 async def heard(path: Path, info: MediaInfo, *specs: AudioSpec, limits: MediaLimits | None = None) -> list[Event]:
-    return [event async for event in read_audio(path, info, specs or (PCM,), limits or MediaLimits())]
+    limits = limits or MediaLimits()
+    async with DecoderPool(1, limits) as pool:
+        return [event async for event in read_audio(pool, path, info, specs or (PCM,), limits)]
 
 
 def chunks_of(events: list[Event], spec: AudioSpec = PCM) -> list[Chunk]:
@@ -98,14 +106,14 @@ def write_wav(path: Path, frames: np.ndarray, rate_hz: int) -> None:
 
 
 def children() -> list[str]:
-    """Programs that this process has started and that still run."""
+    """Decoders and encoders that this process has started and that still run."""
     pid = os.getpid()
     found = []
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
         command = Path(f"/proc/{child}/cmdline").read_bytes()
         if command:
             found.append(command.decode("utf-8", "replace"))
-    return [command for command in found if "ffmpeg" in command]
+    return [command for command in found if "ffmpeg" in command or "media.worker" in command]
 
 
 # ---------------------------------------------------------------------------------------------------- chunks as bytes
@@ -114,9 +122,10 @@ def children() -> list[str]:
 async def test_a_short_file_is_one_chunk_with_its_times_and_a_tally(tmp_path: Path) -> None:
     events = await heard(tone(tmp_path / "a.m4a", 5), info_for(5.0, container="mov,mp4,m4a,3gp,3g2,mj2"))
     sample = only_chunk(events).sample
-    assert (sample.start_s, sample.end_s, sample.track, sample.mime) == (0.0, 5.0, 0, "audio/pcm")
-    assert len(samples_of(only_chunk(events))) == 5 * RATE
-    assert events[1:] == [AudioTally(0, 5.0, 5.0)]
+    assert (sample.start_s, sample.track, sample.mime) == (0.0, 0, "audio/pcm")
+    assert sample.end_s == pytest.approx(5.0, abs=AAC_FRAME_S)
+    assert len(samples_of(only_chunk(events))) == sample.end_s * RATE
+    assert events[1:] == [AudioTally(0, 5.0, sample.end_s)]
 
 
 @pytest.mark.parametrize("codec", list(AudioCodec))
@@ -189,7 +198,8 @@ async def test_a_wish_that_cannot_be_met_is_refused(tmp_path: Path) -> None:
 
 async def test_nothing_asked_for_or_nothing_there_yields_nothing(tmp_path: Path) -> None:
     path = tone(tmp_path / "a.wav", 1)
-    assert [event async for event in read_audio(path, info_for(1.0), (), MediaLimits())] == []
+    async with DecoderPool(1, MediaLimits()) as pool:
+        assert [event async for event in read_audio(pool, path, info_for(1.0), (), MediaLimits())] == []
     assert await heard(path, MediaInfo("wav", 1.0)) == []
 
 
@@ -288,7 +298,8 @@ async def test_a_silent_file_is_examined_and_nothing_of_it_handed_on(tmp_path: P
     events = await heard(silence(tmp_path / "a.m4a", 8), info_for(8.0, container="mov,mp4"))
     assert chunks_of(events) == []
     assert silences_of(events) == [(0.0, 8.0)]
-    assert tally_of(events) == AudioTally(0, 8.0, 8.0)
+    assert tally_of(events).planned_s == 8.0
+    assert tally_of(events).decoded_s == pytest.approx(8.0, abs=AAC_FRAME_S)
 
 
 async def test_a_silent_file_is_handed_on_where_silence_is_wanted(tmp_path: Path) -> None:
@@ -468,6 +479,33 @@ async def test_half_a_file_that_declares_no_length_is_damaged(
     assert chunks_of(events)
 
 
+def with_undecodable_end(source: Path, path: Path, from_s: float) -> Path:
+    """Copy a track into a Matroska that was recorded live, and so declares no length, with nonsense at its end."""
+    with av.open(str(source)) as given, av.open(str(path), "w", format="matroska", options={"live": "1"}) as taken:
+        track = given.streams.audio[0]
+        copy = taken.add_stream_from_template(track)
+        for packet in given.demux(track):
+            if packet.pts is None:  # the end
+                continue
+            sent = Packet(b"\xff" * packet.size) if float(packet.pts * packet.time_base) >= from_s else packet
+            sent.pts, sent.dts, sent.time_base = packet.pts, packet.dts, packet.time_base
+            sent.duration, sent.is_keyframe, sent.stream = packet.duration, packet.is_keyframe, copy
+            taken.mux(sent)
+    return path
+
+
+@pytest.mark.parametrize("args", [("-c:a", "aac"), ("-c:a", "flac"), ("-c:a", "libvorbis")])
+async def test_an_end_that_cannot_be_decoded_is_damage_also_where_no_length_is_declared(
+    tmp_path: Path, args: tuple[str, ...]
+) -> None:
+    whole = tone(tmp_path / "whole.mka", 10, *args)
+    info = info_for(None, container="matroska,webm", video=True)
+    for from_s, reasons in ((20, []), (6, [Reason.DAMAGED])):
+        events = await heard(with_undecodable_end(whole, tmp_path / "live.mka", from_s), info)
+        assert [short.reason for short in shortfalls_of(events)] == reasons
+        assert only_chunk(events).sample.end_s == pytest.approx(min(from_s, 10), abs=0.2)
+
+
 async def test_a_damaged_stretch_is_named_and_sound_after_it_keeps_its_time(tmp_path: Path) -> None:
     path = tone_and_silence(tmp_path / "a.m4a", 12, 12, 6, args=FAST_START)
     # The middle of the file holds the tone and the silence before 15 s; AAC spends its bytes on the tone.
@@ -510,12 +548,18 @@ async def test_a_script_that_names_another_file_is_not_followed(tmp_path: Path) 
     secret = tone(tmp_path / "secret.wav", 2)
     events = await heard(concat_in_disguise(tmp_path / "a.mp4", secret), info_for(2.0, container="mov,mp4"))
     assert chunks_of(events) == []
-    assert [short.reason for short in shortfalls_of(events)] == [Reason.DAMAGED]
+    assert [short.reason for short in shortfalls_of(events)] == [Reason.FORMAT_REFUSED]
 
 
 async def test_a_file_that_is_gone_is_a_shortfall(tmp_path: Path) -> None:
     events = await heard(tmp_path / "gone.wav", info_for(2.0))
-    assert "No such file" in shortfalls_of(events)[0].detail
+    assert [(short.reason, short.detail) for short in shortfalls_of(events)] == [(Reason.MISSING, "the file is gone")]
+    assert tally_of(events) == AudioTally(0, 2.0, 0.0)
+
+
+async def test_a_file_that_became_another_is_a_shortfall(tmp_path: Path) -> None:
+    events = await heard(tone(tmp_path / "a.wav", 2), info_for(2.0, index=1))
+    assert [short.reason for short in shortfalls_of(events)] == [Reason.CHANGED]
 
 
 @pytest.mark.parametrize("name", ["-y.wav", "a:b.wav", "new\nline.wav", "%d.wav", "'quote,[x].wav", "\udcff.wav"])
@@ -550,28 +594,81 @@ def long_noise(path: Path) -> Path:
 async def test_leaving_early_ends_every_child(tmp_path: Path) -> None:
     path = long_noise(tmp_path / "a.wav")
     specs = (AudioSpec(AudioCodec.PCM, max_s=20.0), AudioSpec(AudioCodec.MP3))
-    async with aclosing(read_audio(path, info_for(600.0), specs, MediaLimits())) as events:
-        first = await anext(events)
-        assert isinstance(first, Chunk)
-        assert len(children()) == 2
-        left = asyncio.get_running_loop().time()
-    assert children() == []
-    assert asyncio.get_running_loop().time() - left < 5  # a full pipe that nobody reads holds nothing up
+    async with DecoderPool(1, MediaLimits()) as pool:
+        async with aclosing(read_audio(pool, path, info_for(600.0), specs, MediaLimits())) as events:
+            first = await anext(events)
+            assert isinstance(first, Chunk)
+            assert len(children()) == 2
+            left = asyncio.get_running_loop().time()
+        assert children() == []
+        assert asyncio.get_running_loop().time() - left < 5  # a full pipe that nobody reads holds nothing up
 
 
 async def test_cancelling_ends_every_child(tmp_path: Path) -> None:
     path = long_noise(tmp_path / "a.wav")
     started = asyncio.Event()
 
-    async def read() -> None:
+    async def read(pool: DecoderPool) -> None:
         specs = (AudioSpec(AudioCodec.PCM, max_s=20.0), AudioSpec(AudioCodec.MP3))
-        async with aclosing(read_audio(path, info_for(600.0), specs, MediaLimits())) as events:
+        async with aclosing(read_audio(pool, path, info_for(600.0), specs, MediaLimits())) as events:
             async for _ in events:
                 started.set()
 
-    task = asyncio.create_task(read())
-    await started.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert children() == []
+    async with DecoderPool(1, MediaLimits()) as pool:
+        task = asyncio.create_task(read(pool))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert children() == []
+
+
+# ------------------------------------------------------------------------------------------ a decoder that is not ours
+
+ROGUE = """
+import os, signal, sys, time
+from batch_scan.media import wire
+
+def say(kind, body): os.write(1, wire.pack(kind, body))
+
+def sound(samples, told):
+    os.write(1, wire.pack_sound(wire.Sound((wire.Stamp(0, told, False),), b"\\x10\\x20" * 2 * samples)))
+
+TALLY = b'{"frames": 9, "refused": 0, "unheard_s": 0, "complaint": "", "container_complaint": "", "late": ""}'
+say(wire.Kind.END, b"{}")
+sys.stdin.buffer.read(wire.unpack_header(sys.stdin.buffer.read(wire.HEADER.size))[1])
+sound(16_000, 16_000)
+do = sys.argv[1]
+if do == "crash": os.kill(os.getpid(), signal.SIGSEGV)
+if do == "hang": time.sleep(600)
+if do == "sound without times": sound(16_000, 100)
+if do == "half a sample": os.write(1, wire.pack(wire.Kind.SOUND, bytes(4) + b"abc"))
+if do == "a picture": say(wire.Kind.PICTURE, b"a picture")
+if do == "no tally": pass
+if do == "a tally of nothing": say(wire.Kind.TALLY, b"{}")
+if do == "two tallies": say(wire.Kind.TALLY, TALLY)
+if do == "sound after the tally": say(wire.Kind.TALLY, TALLY); sound(100, 100)
+say(wire.Kind.TALLY, TALLY) if do != "no tally" else None
+say(wire.Kind.END, b"{}")
+sys.stdin.buffer.read()
+"""
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        *("crash", "hang", "sound without times", "half a sample", "a picture", "no tally", "a tally of nothing"),
+        *("two tallies", "sound after the tally"),
+    ],
+)
+async def test_a_decoder_that_misbehaves_costs_what_it_had_not_sent_and_says_so(tmp_path: Path, do: str) -> None:
+    argv = [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{ROGUE}", do]
+    limits = MediaLimits(wall_base_s=3.0 if do == "hang" else 60.0)
+    path = tone(tmp_path / "a.wav", 1)
+    async with DecoderPool(1, limits, argv) as pool:
+        events = [event async for event in read_audio(pool, path, info_for(1.0, channels=2), (PCM,), limits)]
+    (short,) = shortfalls_of(events)
+    assert short.reason is (Reason.DECODER_TIMEOUT if do == "hang" else Reason.DECODER_CRASHED)
+    assert short.detail.endswith("after 1.0 s of sound")
+    assert len(samples_of(only_chunk(events))) == RATE
+    assert tally_of(events) == AudioTally(0, 1.0, 1.0)

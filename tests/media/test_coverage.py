@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,26 +9,22 @@ from hypothesis import strategies as st
 from batch_scan.errors import MediaError
 from batch_scan.media.coverage import SoundRead, ends_within_ogg_page, judge
 from batch_scan.media.interface import AudioTally
-from batch_scan.media.runner import ChildEnd
 from batch_scan.media.timeline import Hole, Timeline
 from batch_scan.vocabulary import Reason
 
 RATE = 1000
 
 
-def read_of(seconds: float, end: ChildEnd | None = None) -> SoundRead:
-    return SoundRead(RATE, decoded=round(seconds * RATE), end=end or ChildEnd(0, "", None))
+def read_of(seconds: float, stopped: MediaError | None = None, **known: Any) -> SoundRead:
+    return SoundRead(RATE, decoded=round(seconds * RATE), stopped=stopped, **known)
 
 
-def reasons(read: SoundRead, declared_s: float | None, *log: str) -> list[Reason]:
-    return [short.reason for short in judge(read, timeline(*log), 1, declared_s)[0]]
+def reasons(read: SoundRead, declared_s: float | None) -> list[Reason]:
+    return [short.reason for short in judge(read, timeline(), 1, declared_s)[0]]
 
 
-def timeline(*log: str) -> Timeline:
-    made = Timeline(RATE, "avi")
-    for line in log:
-        made.take(line)
-    return made
+def timeline() -> Timeline:
+    return Timeline(RATE)
 
 
 @pytest.mark.parametrize(
@@ -77,18 +75,22 @@ def test_many_lost_places_are_counted_not_listed() -> None:
     assert judge(read, timeline(), 1, 29.0)[0][0].detail.endswith("and 6 more places")
 
 
+@pytest.mark.parametrize("reason", [Reason.DECODER_CRASHED, Reason.DECODER_LIMIT, Reason.CODEC_UNSUPPORTED])
+def test_a_decoder_that_ends_badly_is_named_even_where_all_seems_there(reason: Reason) -> None:
+    assert reasons(read_of(30, MediaError(reason, "it ended")), 30) == [reason]
+    (short,), _ = judge(read_of(0, MediaError(reason, "it ended")), timeline(), 1, 30)
+    assert short.detail == "it ended"
+
+
 @pytest.mark.parametrize(
-    ("end", "log", "reason"),
-    [
-        (ChildEnd(-11, "", Reason.DECODER_CRASHED), "", Reason.DECODER_CRASHED),
-        (ChildEnd(-9, "", Reason.DECODER_LIMIT), "", Reason.DECODER_LIMIT),
-        (ChildEnd(1, "", None), "", Reason.DAMAGED),
-        (ChildEnd(1, "", None), "[fatal] no decoder found for: none", Reason.CODEC_UNSUPPORTED),
-        (ChildEnd(244, "", None), "[error] Cannot allocate memory", Reason.DECODER_LIMIT),
-    ],
+    ("frames", "refused", "damaged"), [(100, 0, False), (1, 2, False), (33, 67, True), (0, 1, True)]
 )
-def test_a_decoder_that_ends_badly_is_named_even_where_all_seems_there(end: ChildEnd, log: str, reason: Reason) -> None:
-    assert reasons(read_of(30, end), 30, log) == [reason]
+def test_a_decoder_that_refuses_most_of_a_track_has_failed(
+    frames: int,
+    refused: int,
+    damaged: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    assert bool(reasons(read_of(30, frames=frames, refused=refused), 30)) == damaged
 
 
 def test_a_decoder_that_was_stopped_and_a_file_too_long_say_how_far_they_came() -> None:
@@ -101,18 +103,35 @@ def test_a_decoder_that_was_stopped_and_a_file_too_long_say_how_far_they_came() 
 
 
 def test_a_damaged_container_matters_where_nothing_else_tells_the_length() -> None:
-    complaint = "[in#0/avi @ 0x5] [error] Something odd"
-    assert reasons(read_of(12), None, complaint) == [Reason.DAMAGED]
-    assert reasons(read_of(12), 12.0, complaint) == []
+    read = read_of(12, container_complaint="Something odd")
+    assert reasons(read, None) == [Reason.DAMAGED]
+    assert reasons(read, 12.0) == []
 
 
-def test_lost_time_stamps_and_cut_files_are_told() -> None:
+@pytest.mark.parametrize("declared_s", [None, 12.0])
+def test_packets_at_the_end_that_gave_no_sound_are_damage(declared_s: float | None) -> None:
+    assert reasons(read_of(12, unheard_s=0.4), declared_s) == []
+    assert reasons(read_of(12, unheard_s=3.0), declared_s) == [Reason.DAMAGED]
+
+
+def test_what_is_lost_is_found_among_many_holes() -> None:
     read = read_of(12)
-    read.stamps_lost = True
-    assert reasons(read, 12) == [Reason.INTERNAL]
-    read = read_of(12)
-    read.cut = True
-    assert reasons(read, 12) == [Reason.DAMAGED]
+    for start in range(0, 1000, 10):
+        read.add_hole(start, Hole(start, 4, damaged=True))
+    places = [place for place in range(1000) if read.is_lost(place, place + 1)]
+    assert places == [place for place in range(1000) if place % 10 < 4]
+    assert read.is_lost(0, 1000)
+    assert not read.is_lost(4, 10)
+    assert not read.is_lost(1000, 2000)
+
+
+def test_cut_files_are_told() -> None:
+    assert reasons(read_of(12, cut=True), 12) == [Reason.DAMAGED]
+
+
+def test_what_the_decoder_complained_of_stands_beside_what_is_missing() -> None:
+    (short,), _ = judge(read_of(12, complaint="it is\nodd"), timeline(), 1, 30)
+    assert short.detail.endswith("declared: it is odd")
 
 
 @given(
@@ -123,7 +142,7 @@ def test_lost_time_stamps_and_cut_files_are_told() -> None:
 def test_a_track_that_falls_short_is_never_silent_about_it(
     decoded: int, declared_s: float | None, holes: list[tuple[int, int, bool]]
 ) -> None:
-    read = SoundRead(RATE, decoded=decoded, end=ChildEnd(0, "", None))
+    read = SoundRead(RATE, decoded=decoded)
     for start, length, damaged in holes:
         read.add_hole(start, Hole(start, length, damaged=damaged))
     shortfalls, tally = judge(read, timeline(), 1, declared_s)

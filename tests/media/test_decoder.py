@@ -13,7 +13,7 @@ import pytest
 
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
-from batch_scan.media.decoder import DecoderPool, wall_limit
+from batch_scan.media.decoder import DecoderPool, Lane, wall_limit
 from batch_scan.media.interface import MediaLimits
 from batch_scan.vocabulary import Reason
 
@@ -52,10 +52,12 @@ def rogue_pool(workers: int = 1) -> DecoderPool:
     return DecoderPool(workers, LIMITS, ARGV)
 
 
-async def told(pool: DecoderPool, do: str, wall_s: float = 30) -> dict[str, Any]:
+async def told(
+    pool: DecoderPool, do: str, wall_s: float = 30, lane: Lane = Lane.PICTURES, path: str = ""
+) -> dict[str, Any]:
     """Have a worker do something and return its last message."""
     last = b""
-    async with aclosing(pool.ask({"do": do}, wall_s)) as messages:
+    async with aclosing(pool.ask({"do": do, "path": path}, wall_s, lane)) as messages:
         async for _, body in messages:
             last = body
     return wire.unpack_json(last)
@@ -107,6 +109,33 @@ async def test_no_more_workers_run_than_are_allowed() -> None:
     async with rogue_pool(2) as pool:
         ends = await asyncio.gather(*(told(pool, "work") for _ in range(8)))
     assert len({end["pid"] for end in ends}) <= 2
+
+
+@pytest.mark.parametrize("held", list(Lane))
+async def test_a_taker_that_does_not_read_on_holds_up_its_own_kind_alone(held: Lane) -> None:
+    (other,) = set(Lane) - {held}
+    async with rogue_pool(1) as pool, aclosing(pool.ask({"do": "flood"}, 30, held)) as messages:
+        await anext(messages)
+        waiting = asyncio.create_task(told(pool, "work", lane=held))
+        for _ in range(3):
+            await told(pool, "work", lane=other)
+        assert not waiting.done()
+        await messages.aclose()
+        assert (await waiting)["served"]
+
+
+async def test_a_worker_serves_both_kinds_by_turns() -> None:
+    async with rogue_pool(1) as pool:
+        pids = {(await told(pool, "work", lane=lane))["pid"] for lane in (Lane.PICTURES, Lane.SOUND, Lane.PICTURES)}
+    assert len(pids) == 1
+
+
+async def test_a_file_goes_to_the_worker_that_has_looked_at_it() -> None:
+    async with rogue_pool(2) as pool:
+        first, second = await asyncio.gather(told(pool, "work", path="/a"), told(pool, "work", path="/b"))
+        assert first["pid"] != second["pid"]
+        for path, end in (("/b", second), ("/a", first), ("/b", second), ("/a", first)):
+            assert (await told(pool, "work", path=path))["pid"] == end["pid"]
 
 
 async def test_leaving_the_pool_ends_every_worker() -> None:

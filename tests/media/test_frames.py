@@ -71,6 +71,7 @@ async def test_every_track_is_closed_when_a_worker_dies() -> None:
         "pack(Kind.PICTURE, b'')",
         "pack_json(Kind.TALLY, dict(track=0, planned=-1, extracted=2, deduplicated=1))",
         "pack_json(Kind.TALLY, dict(track=9, planned=1, extracted=1, deduplicated=1))",
+        "pack_json(Kind.TALLY, dict(track=0, planned=5, extracted=2, deduplicated=1, work=dict(track=0, packets=-1)))",
         "pack_json(Kind.SHORTFALL, dict(reason='all_is_well', detail=''))",
         "pack(Kind.SHORTFALL, b'[')",
         "pack(Kind.END, b'[1]')",

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from batch_scan.digest import digest_bytes
 from batch_scan.errors import MediaError
-from batch_scan.media.interface import AudioSpec, FrameSpec, FrameTally, MediaLimits
+from batch_scan.media.interface import AudioCodec, AudioSpec, AudioTally, Chunk, FrameSpec, FrameTally, MediaLimits
 from batch_scan.media.reader import MediaReader
 from batch_scan.media.runner import ChildLimits, start_child
 from batch_scan.model import Sample, Shortfall
@@ -43,6 +43,8 @@ from tests.corpus_media import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from batch_scan.model import MediaInfo
 
 SPEC = FrameSpec(interval_s=2.0)
 
@@ -71,9 +73,9 @@ class Taken:
         return [shown_number(cast("bytes", sample.data)) for sample in self.samples]
 
 
-async def frames(reader: MediaReader, path: Path, spec: FrameSpec = SPEC) -> Taken:
+async def frames(reader: MediaReader, path: Path, spec: FrameSpec = SPEC, info: MediaInfo | None = None) -> Taken:
     taken = Taken()
-    async for one in reader.frames(path, await reader.probe(path), spec):
+    async for one in reader.frames(path, info or await reader.probe(path), spec):
         if isinstance(one, Sample):
             taken.samples.append(one)
         elif isinstance(one, Shortfall):
@@ -90,10 +92,75 @@ async def refusal(reader: MediaReader, path: Path) -> Reason:
     return failure.value.reason
 
 
+# ------------------------------------------------------------------------------------------- pictures and sound
+
+
+@pytest.mark.parametrize("first", ["pictures", "sound"])
+async def test_with_one_worker_neither_pictures_nor_sound_wait_for_the_other_to_be_taken(
+    tmp_path: Path, first: str
+) -> None:
+    """Both of a file are read at once, by takers of whom one may be slow for hours."""
+    path = numbered_video(tmp_path / "a.mp4", 120, sound=True)
+    async with MediaReader(1) as reader:
+        info = await reader.probe(path)
+        pictures = reader.frames(path, info, FrameSpec(interval_s=0.1, dedup=False))
+        sound = reader.audio(path, info, (AudioSpec(codec=AudioCodec.PCM, max_s=1.0),))
+        async with aclosing(pictures), aclosing(sound):
+            slow, fast = (pictures, sound) if first == "pictures" else (sound, pictures)
+            begun = [await anext(slow)]
+            assert [event async for event in fast][-1] is not None
+            begun += [event async for event in slow]
+    assert isinstance(begun[-1], FrameTally if first == "pictures" else AudioTally)
+    assert not [event for event in begun if isinstance(event, Shortfall)]
+
+
+async def test_many_files_with_pictures_and_sound_go_through_one_worker_at_once(tmp_path: Path, film: Path) -> None:
+    paths = [Path(shutil.copy(film, tmp_path / f"{at}.mp4")) for at in range(8)]
+
+    async def whole(reader: MediaReader, path: Path) -> list[object]:
+        info = await reader.probe(path)
+        taken, heard = await asyncio.gather(frames(reader, path, info=info), sounds(reader, path, info))
+        assert taken.shortfalls == []
+        return [*(sample.digest for sample in taken.samples), *heard]
+
+    async with MediaReader(1) as reader:
+        results = await asyncio.gather(*(whole(reader, path) for path in paths))
+    assert all(result == results[0] for result in results)
+
+
+async def sounds(reader: MediaReader, path: Path, info: MediaInfo) -> list[object]:
+    return [event.sample.digest async for event in reader.audio(path, info, (AudioSpec(),)) if isinstance(event, Chunk)]
+
+
+async def test_a_file_that_was_replaced_after_its_probe_is_read_as_it_is(reader: MediaReader, tmp_path: Path) -> None:
+    path = numbered_video(tmp_path / "a.mp4", 8, sound=True)
+    other = numbered_video(tmp_path / "b.mp4", 4, sound=True)
+    info = await reader.probe(path)
+    other.replace(path)
+    taken = await frames(reader, path, info=info)
+    assert [round(sample.start_s) for sample in taken.samples] == [0, 2]
+
+
 # ------------------------------------------------------------------------------------------------- late tracks
 
-
 LATE_TS = ("-mpegts_start_pid", "0x300", "-mpegts_pmt_start_pid", "0x1200", "-output_ts_offset", "14")
+
+
+def opened_by_children(path: Path) -> list[str]:
+    """Return the descriptors under which our child processes have a file open, by device and inode."""
+    children = {pid for told in Path("/proc/self/task").glob("*/children") for pid in told.read_text().split()}
+    links = [link for child in children for link in Path(f"/proc/{child}/fd").iterdir()]
+    wanted = path.stat()
+    return [str(link) for link in links if link.exists() and link.stat().st_ino == wanted.st_ino]
+
+
+@pytest.mark.parametrize("is_lasting", [True, False])
+async def test_a_file_that_is_removed_soon_is_not_kept_open(tmp_path: Path, film: Path, *, is_lasting: bool) -> None:
+    """It would keep its room on the disk, which the scratch is bounded by."""
+    path = Path(shutil.copy(film, tmp_path))
+    async with MediaReader(1) as reader:
+        await reader.probe(path, is_lasting=is_lasting)
+        assert bool(opened_by_children(path)) == is_lasting
 
 
 async def told_of(reader: MediaReader, path: Path) -> list[Shortfall]:
@@ -420,7 +487,7 @@ async def test_a_huge_picture_takes_little_memory(tmp_path: Path) -> None:
 async def test_the_worker_imports_nothing_heavy() -> None:
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; import batch_scan.media.worker\n"
-        "print(sorted({'pandas', 'pyarrow', 'pydantic', 'httpx', 'ffmpeg', 'asyncio'} & set(sys.modules)))"
+        "print(sorted({'numpy', 'pandas', 'pyarrow', 'pydantic', 'httpx', 'ffmpeg', 'asyncio'} & set(sys.modules)))"
     )
     limits = ChildLimits(memory_bytes=4 << 30, cpu_s=60, file_bytes=0, wall_s=60)
     async with start_child([sys.executable, "-I", "-c", code], limits) as child:

@@ -11,7 +11,9 @@ from batch_scan.media.twins import (
     DARK_LUMA_DIFFERENCE,
     MAX_CELL_DIFFERENCE,
     MIN_CELLS,
+    glance,
     is_twin,
+    may_be_twin,
     thumbnail_size,
 )
 
@@ -77,3 +79,25 @@ def test_cells_are_as_small_whatever_the_size_of_the_picture(size: tuple[int, in
     assert size[0] / columns <= CELL_PX[0]
     assert size[1] / rows <= CELL_PX[1]
     assert columns * rows <= max(MIN_CELLS**2, 2 * size[0] * size[1] / (CELL_PX[0] * CELL_PX[1]))
+
+
+# ------------------------------------------------------------------------------------------------------ at a glance
+
+
+@pytest.mark.parametrize("size", [(360, 640), (2, 2), (9, 41), (16, 39), (640, 360), (2304, 4096)])
+def test_a_glance_sees_no_difference_in_grain_and_sees_another_picture(size: tuple[int, int]) -> None:
+    random = np.random.default_rng(3)
+    picture = random.integers(60, 200, size, dtype=np.uint8)
+    grain = random.normal(0, 2.0, size).round().astype(np.int16)
+    assert may_be_twin(glance((picture + grain).astype(np.uint8)), glance(picture))
+    assert not may_be_twin(glance(picture + np.uint8(MAX_CELL_DIFFERENCE + 1)), glance(picture))
+
+
+def test_a_glance_at_pictures_of_different_shapes_tells_them_apart() -> None:
+    assert not may_be_twin(glance(np.zeros((360, 640), np.uint8)), glance(np.zeros((640, 360), np.uint8)))
+
+
+@pytest.mark.parametrize("change", [MAX_CELL_DIFFERENCE, -MAX_CELL_DIFFERENCE])
+def test_a_glance_refuses_nothing_that_differs_by_what_cells_may(change: int) -> None:
+    picture = np.full((360, 640), 100, np.int16)
+    assert may_be_twin(*(glance(one.astype(np.uint8)) for one in (picture + change, picture)))

@@ -22,6 +22,17 @@ def test_a_picture_comes_as_it_went(track: int, start_s: float, length_s: float,
     assert wire.unpack_picture(message[wire.HEADER.size :]) == picture
 
 
+STAMP = st.builds(wire.Stamp, st.integers(-(1 << 63), (1 << 63) - 1), st.integers(0, (1 << 32) - 1), st.booleans())
+
+
+@given(st.lists(STAMP, max_size=50), st.binary(min_size=1, max_size=100))
+def test_sound_comes_as_it_went(stamps: list[wire.Stamp], pcm: bytes) -> None:
+    message = wire.pack_sound(wire.Sound(tuple(stamps), pcm))
+    kind, length = wire.unpack_header(message[: wire.HEADER.size])
+    assert (kind, length) == (wire.Kind.SOUND, len(message) - wire.HEADER.size)
+    assert wire.unpack_sound(message[wire.HEADER.size :]) == wire.Sound(tuple(stamps), pcm)
+
+
 def test_a_name_that_is_not_text_comes_as_it_went() -> None:
     message = wire.pack_json(wire.Kind.REQUEST, {"path": "/a/\udcff\n:.mp4"})
     assert wire.unpack_json(message[wire.HEADER.size :]) == {"path": "/a/\udcff\n:.mp4"}
@@ -29,7 +40,7 @@ def test_a_name_that_is_not_text_comes_as_it_went() -> None:
 
 @given(st.binary(max_size=64))
 def test_garbage_is_refused_or_read_but_never_fails_otherwise(body: bytes) -> None:
-    for read in (wire.unpack_header, wire.unpack_json, wire.unpack_picture):
+    for read in (wire.unpack_header, wire.unpack_json, wire.unpack_picture, wire.unpack_sound):
         try:
             read(body)
         except wire.WireError:

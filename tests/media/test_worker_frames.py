@@ -6,11 +6,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batch_scan.media import wire
+from batch_scan.media.ways import FrameWork, Way, Whole, costs_s, predict
 from batch_scan.media.worker_frames import TrackFrames
 from batch_scan.media.worker_open import LibavLog, open_media
 from batch_scan.media.worker_probe import describe
@@ -102,7 +106,10 @@ class Taken:
             told = wire.unpack_json(body)
             self.shortfalls.append((told["reason"], told["detail"]))
         else:
-            self.tally = wire.unpack_json(body)
+            told = wire.unpack_json(body)
+            work = told.pop("work")
+            self.tally = told
+            self.work = FrameWork(**{**work, "whole": work["whole"] and Whole(work["whole"])})
 
     @property
     def shown(self) -> list[tuple[float, int]]:
@@ -163,6 +170,51 @@ def test_any_interval_gives_the_right_pictures(films: Path, name: str, interval_
     assert [number for _, number in Taken(path, interval_s=interval_ms / 1000).shown] == numbers
 
 
+# ----------------------------------------------------------------------------------------------------------- the way
+
+
+@pytest.mark.parametrize("name", ["closed.mp4", "h264.mkv", "mpeg2.ts", "vp9.webm", "mjpeg.avi"])
+@pytest.mark.parametrize("interval_s", [0.5, 3.3])
+def test_a_pass_decodes_about_as_many_pictures_as_the_model_says(films: Path, name: str, interval_s: float) -> None:
+    path, fps = film(films, name)
+    work = Taken(path, interval_s=interval_s).work
+    codec = {"mpeg2.ts": "mpeg2video", "vp9.webm": "vp9", "mjpeg.avi": "mjpeg"}.get(name, "h264")
+    predicted = predict(work, codec)
+    assert work.packets == round(SECONDS * fps)
+    assert work.taken <= work.decoded <= work.sent <= work.packets
+    assert predicted[work.way].pictures / 2 <= work.decoded <= 2 * predicted[work.way].pictures
+    assert costs_s(work, codec)[work.way] == work.cpu_s > 0
+
+
+def test_a_track_tells_how_far_apart_its_keyframes_are(films: Path) -> None:
+    work = Taken(film(films, "closed.mp4")[0], interval_s=3.3).work
+    with av.open(str(films / "closed.mp4")) as container:
+        ticks = [packet.pts or 0 for packet in container.demux(video=0) if packet.is_keyframe]
+        keys_s = [at * float(container.streams.video[0].time_base or 0) for at in ticks]
+    groups_s = np.diff(keys_s)
+    assert work.keyframes == len(keys_s) > 3
+    assert work.group_s == pytest.approx(groups_s.mean())
+    assert work.behind_s == pytest.approx((groups_s**2).sum() / groups_s.sum() / 2)
+    assert (work.way, work.whole) == (Way.SELECTIVE, None)
+    assert work.sent < work.packets
+
+
+def test_keyframes_decoded_alone_are_told(films: Path) -> None:
+    work = Taken(film(films, "all_key.mp4")[0], interval_s=2.5).work
+    assert (work.way, work.decoded, work.taken) == (Way.KEYFRAMES, 5, 5)
+    assert Taken(film(films, "vp9.webm")[0], interval_s=3.0, mode="keyframe").work.way is Way.KEYFRAMES
+
+
+def test_a_single_picture_is_a_keyframe(tmp_path: Path) -> None:
+    assert Taken(tiny_clip(tmp_path / "a.mp4")).work.way is Way.KEYFRAMES
+
+
+def test_every_picture_decoded_is_told_with_its_reason(films: Path, tmp_path: Path) -> None:
+    raw = make(tmp_path / "raw.h264", "-i", str(film(films, "closed.mp4")[0]), "-c", "copy")
+    timeless = Taken(raw, interval_s=2.0).work
+    assert (timeless.way, timeless.whole, timeless.decoded) == (Way.WHOLE, Whole.NO_TIMES, timeless.packets)
+
+
 @pytest.mark.parametrize("name", ["closed.mp4", "hevc_open.ts", "vp9.webm", "mpeg4.avi"])
 def test_keyframe_mode_takes_keyframes_under_their_own_times(films: Path, name: str) -> None:
     path, fps = film(films, name)
@@ -183,6 +235,18 @@ def test_a_keyframe_within_the_tolerance_is_taken_instead(films: Path) -> None:
     exact = [number for _, number in Taken(path, interval_s=2.4).shown]
     assert [abs(number - other) <= 3 for (_, number), other in zip(taken.shown, exact, strict=True)] == [True] * 5
     assert all(number == round(time_s * 10) for time_s, number in taken.shown)
+
+
+@pytest.mark.parametrize("codec", [X264, (*X265, "log-level=none:keyint=50")])
+def test_fast_mode_looks_the_same_to_the_eye(tmp_path: Path, codec: tuple[str, ...]) -> None:
+    moving = "testsrc2=s=640x360:r=25:d=4,noise=alls=6:allf=t"
+    path = make(tmp_path / "a.mp4", "-f", "lavfi", "-i", moving, *codec, "-g", "50")
+    exact, fast = (Taken(path, interval_s=0.7, longest_px=640, mode=mode).pictures for mode in ("exact", "fast"))
+    errors = [
+        np.mean(np.square(np.subtract(*(simplejpeg.decode_jpeg(one.jpeg, "GRAY").astype(float) for one in pair))))
+        for pair in zip(exact, fast, strict=True)
+    ]
+    assert 0 < max(errors) < 255**2 / 10**4  # 40 dB
 
 
 def test_fast_mode_takes_the_same_pictures(films: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from batch_scan.endpoint.config import LimitTable
 from batch_scan.pace.interface import Feedback
-from batch_scan.pace.limiter import MAX_PAUSE_S, LocalLimiter
+from batch_scan.pace.limiter import MAX_PAUSE_S, MINUTE_S, LocalLimiter
 from batch_scan.pace.retry import RATE_WINDOW_S
 from tests.pace.virtual_time import FakeClock, now, run_virtual, settle
 
@@ -137,7 +137,7 @@ def test_a_rate_limit_halves_concurrency_and_the_log_says_so(caplog: pytest.LogC
 
 def test_a_cancelled_wait_neither_blocks_nor_delays_those_behind_it() -> None:
     async def main() -> float:
-        limiter = limiter_of(LimitTable(requests_per_minute=60))
+        limiter = limiter_of(LimitTable(requests_per_minute=MINUTE_S))
         await limiter.acquire(NAME, 0)
         start_s = now()
         first = asyncio.create_task(limiter.acquire(NAME, 0))
@@ -152,7 +152,7 @@ def test_a_cancelled_wait_neither_blocks_nor_delays_those_behind_it() -> None:
 
 def test_an_acquire_cancelled_in_the_moment_it_is_granted_gives_slot_and_rate_back() -> None:
     async def main() -> float:
-        limiter = limiter_of(LimitTable(requests_per_minute=60, concurrency=1))
+        limiter = limiter_of(LimitTable(requests_per_minute=MINUTE_S, concurrency=1))
         held = await limiter.acquire(NAME, 0)
         waiting = asyncio.create_task(limiter.acquire(NAME, 0))
         await asyncio.sleep(5.0)
@@ -169,7 +169,7 @@ def test_an_acquire_cancelled_in_the_moment_it_is_granted_gives_slot_and_rate_ba
 
 def test_a_slot_that_was_not_used_costs_no_rate_unless_a_later_one_was_granted() -> None:
     async def main() -> tuple[float, float]:
-        limiter = limiter_of(LimitTable(requests_per_minute=60, burst=2))
+        limiter = limiter_of(LimitTable(requests_per_minute=MINUTE_S, burst=2))
         start_s = now()
         await limiter.release(await limiter.acquire(NAME, 0), Feedback.NOT_SENT)
         first = await limiter.acquire(NAME, 0)
@@ -213,7 +213,7 @@ def test_releasing_twice_and_unknown_services_are_mistakes() -> None:
 
 def test_further_calls_hold_no_slot_and_go_before_those_who_wait_for_one() -> None:
     async def main() -> list[str]:
-        limiter, order = limiter_of(LimitTable(requests_per_minute=60, concurrency=1)), list[str]()
+        limiter, order = limiter_of(LimitTable(requests_per_minute=MINUTE_S, concurrency=1)), list[str]()
         held = await limiter.acquire(NAME, 0)
 
         async def wait_for_slot() -> None:
@@ -235,7 +235,7 @@ def test_further_calls_hold_no_slot_and_go_before_those_who_wait_for_one() -> No
 
 def test_further_calls_count_for_the_rate() -> None:
     async def main() -> float:
-        limiter, start_s = limiter_of(LimitTable(requests_per_minute=60)), now()
+        limiter, start_s = limiter_of(LimitTable(requests_per_minute=MINUTE_S)), now()
         slot = await limiter.acquire(NAME, 0)
         await limiter.pace(NAME, 0)
         await limiter.release(slot, Feedback.ANSWERED)
@@ -247,7 +247,7 @@ def test_further_calls_count_for_the_rate() -> None:
 
 def test_a_further_call_that_is_given_up_lets_the_others_go() -> None:
     async def main() -> float:
-        limiter = limiter_of(LimitTable(requests_per_minute=60))
+        limiter = limiter_of(LimitTable(requests_per_minute=MINUTE_S))
         await limiter.acquire(NAME, 0)
         start_s = now()
         given_up, waiting = (asyncio.create_task(limiter.pace(NAME, 0)) for _ in range(2))

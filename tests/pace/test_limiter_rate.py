@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from batch_scan.endpoint.config import LimitTable
 from batch_scan.pace.clock import SystemClock
 from batch_scan.pace.interface import Feedback
-from batch_scan.pace.limiter import LocalLimiter
+from batch_scan.pace.limiter import MINUTE_S, MOST_LATE_S, LocalLimiter
 from tests.pace.virtual_time import FakeClock, now, run_virtual, settle
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def limiter_of(limit: LimitTable, clock: FakeClock | None = None) -> LocalLimite
     return LocalLimiter({NAME: limit}, clock or FakeClock())
 
 
-def assert_within_rate(sent_s: Sequence[float], per_s: float, burst: int) -> None:
+def assert_within_rate(sent_s: Sequence[float], per_s: float, burst: float) -> None:
     for first, last in itertools.combinations(range(len(sent_s)), 2):
         assert last - first + 1 <= per_s * (sent_s[last] - sent_s[first]) + burst + 1e-6
 
@@ -115,7 +116,7 @@ def test_no_window_exceeds_the_rate_whatever_arrives_fails_pauses_or_is_cancelle
 def test_the_service_names_the_rate_where_the_user_does_not() -> None:
     async def main() -> list[float]:
         limiter, sent_s = limiter_of(LimitTable()), list[float]()
-        await limiter.set_rate(NAME, 60.0)
+        await limiter.set_rate(NAME, MINUTE_S)
         await asyncio.gather(*(ask(limiter, sent_s) for _ in range(4)))
         return [at_s - sent_s[0] for at_s in sent_s]
 
@@ -177,7 +178,7 @@ def test_an_unused_slot_from_before_a_new_rate_does_not_bring_the_old_one_back()
     async def main() -> float:
         limiter, start_s = limiter_of(LimitTable(requests_per_minute=600, burst=3)), now()
         slots = [await limiter.acquire(NAME, 0) for _ in range(3)]
-        await limiter.set_rate(NAME, 60.0)
+        await limiter.set_rate(NAME, MINUTE_S)
         await limiter.release(slots[-1], Feedback.NOT_SENT)
         for _ in range(2):
             await limiter.acquire(NAME, 0)
@@ -196,6 +197,68 @@ def test_it_wakes_up_once_per_request_and_never_looks_just_in_case() -> None:
     assert run_virtual(main()) <= 50
 
 
+class LateClock(FakeClock):
+    """Wakes whoever sleeps after the time that was asked for, as a busy machine does."""
+
+    def __init__(self, late_s: Sequence[float]) -> None:
+        self._late_s = itertools.cycle(late_s)
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds + next(self._late_s))
+
+
+def sent_late(requests_per_minute: float, late_s: Sequence[float], number: int, burst: int = 1) -> list[float]:
+    async def main() -> list[float]:
+        limit = LimitTable(requests_per_minute=requests_per_minute, burst=burst, concurrency=number)
+        limiter, sent_s = limiter_of(limit, LateClock(late_s)), list[float]()
+        await asyncio.gather(*(ask(limiter, sent_s) for _ in range(number)))
+        return sent_s
+
+    return run_virtual(main())
+
+
+def most_within(sent_s: Sequence[float], window_s: float) -> int:
+    return max(bisect.bisect_left(sent_s, first_s + window_s) - at for at, first_s in enumerate(sent_s))
+
+
+LATE_S = st.lists(st.sampled_from([0.0, 0.0, 0.001, 0.004, MOST_LATE_S, 0.1, 3.0]), min_size=1, max_size=40)
+
+
+@settings(max_examples=100, deadline=None)
+@given(LATE_S, st.sampled_from([1.0, 30.0, 100.0, 240.0]), st.integers(1, 3))
+def test_no_minute_sees_more_than_the_rate_however_late_timers_fire(
+    late_s: list[float], requests_per_minute: float, burst: int
+) -> None:
+    sent_s = sent_late(requests_per_minute, late_s, number=round(2.5 * requests_per_minute) + 2, burst=burst)
+    assert most_within(sent_s, 60.0) <= requests_per_minute + burst - 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(LATE_S)
+def test_no_window_sees_more_than_late_timers_can_move_into_it(late_s: list[float]) -> None:
+    sent_s = sent_late(4800.0, late_s, number=300)
+    assert_within_rate(sent_s, 80.0, 1 + MOST_LATE_S * 80.0)
+
+
+@pytest.mark.parametrize("requests_per_minute", [300.0, 1200.0, 4800.0])
+def test_timers_that_fire_late_cost_no_rate(requests_per_minute: float) -> None:
+    sent_s = sent_late(requests_per_minute, [0.0007, 0.0012, 0.004, 0.011, 0.019], number=800)
+    used = (len(sent_s) - 1) / (sent_s[-1] - sent_s[0]) / (requests_per_minute / 60.0)
+    assert used >= 0.99
+
+
+def test_who_comes_late_himself_is_not_counted_as_having_waited() -> None:
+    async def main() -> float:
+        limiter, sent_s = limiter_of(LimitTable(requests_per_minute=MINUTE_S)), list[float]()
+        await ask(limiter, sent_s)
+        await asyncio.sleep(1.01)
+        await ask(limiter, sent_s)
+        await ask(limiter, sent_s)
+        return sent_s[2] - sent_s[1]
+
+    assert run_virtual(main()) == pytest.approx(1.0, abs=1e-5)
+
+
 async def test_the_rate_holds_on_the_machines_own_clock_too() -> None:
     limiter = LocalLimiter({NAME: LimitTable(requests_per_minute=6000, burst=1)}, SystemClock())
     clock, sent_s = SystemClock(), list[float]()
@@ -203,4 +266,4 @@ async def test_the_rate_holds_on_the_machines_own_clock_too() -> None:
         slot = await limiter.acquire(NAME, 0)
         sent_s.append(clock.now())
         await limiter.release(slot, Feedback.ANSWERED)
-    assert sent_s[-1] - sent_s[0] >= 29 / 100.0 - 0.005
+    assert sent_s[-1] - sent_s[0] >= 29 / 100.0 - MOST_LATE_S

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
@@ -20,7 +20,7 @@ from batch_scan.report.bucket import RemoteStore
 from batch_scan.store import StoreOptions, open_store, parse_bucket_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 KEYS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests-only", "AWS_REGION": "us-east-1"}
@@ -96,15 +96,20 @@ class Bucket:
     url: str
     """Of the server."""
     name: str
+    scheme: str = "s3"
+    keys: Mapping[str, str] = field(default_factory=lambda: KEYS)
+    names_endpoint: str = "AWS_ENDPOINT_URL"
+    """Variable of the environment."""
+    prefix: str = "archive/reports"
 
     @property
     def uri(self) -> str:
-        return f"s3://{self.name}/archive/reports"
+        return f"{self.scheme}://{self.name}/{self.prefix}"
 
     @property
     def environment(self) -> dict[str, str]:
         """What a command needs to reach it."""
-        return {**KEYS, "AWS_ENDPOINT_URL": self.url}
+        return {**self.keys, self.names_endpoint: self.url}
 
     @property
     def options(self) -> StoreOptions:
@@ -140,6 +145,7 @@ class Line:
     """Passes requests on to a server, except where it is told to disturb them."""
 
     def __init__(self, upstream: str) -> None:
+        upstream, slash, path = upstream.removeprefix("http://").partition("/")
         self.asked: list[Asked] = []
         self.refuse: Callable[[Asked], bool] = lambda _: False
         """Requests that are answered with 503 SlowDown, and not passed on."""
@@ -152,8 +158,8 @@ class Line:
         self.holding = threading.Event()
         self.released = threading.Event()
         self._guard = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _handler(self, upstream.removeprefix("http://")))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = Server(("127.0.0.1", 0), _handler(self, upstream))
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}{slash}{path}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -174,17 +180,17 @@ class Line:
         return sum(one.method == method and part in one.path for one in self.asked)
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
 
-_Answer = tuple[int, list[tuple[str, str]], bytes]
+Answer = tuple[int, list[tuple[str, str]], bytes]
 
 
 def _handler(line: Line, upstream: str) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Passing):
-        def answer_to(self, body: bytes) -> _Answer:
+    class Handler(Passing):
+        def answer_to(self, body: bytes) -> Answer:
             asked = line.note(self.command, self.path)
             if line.hold(asked):
                 line.holding.set()
@@ -199,21 +205,21 @@ def _handler(line: Line, upstream: str) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _pass_on(upstream: str, request: BaseHTTPRequestHandler, body: bytes) -> _Answer:
+def _pass_on(upstream: str, request: BaseHTTPRequestHandler, body: bytes) -> Answer:
     with contextlib.closing(http.client.HTTPConnection(upstream, timeout=60)) as connection:
         connection.request(request.command, request.path, body, dict(request.headers))
         answer = connection.getresponse()
         return answer.status, answer.getheaders(), answer.read()
 
 
-class _Passing(BaseHTTPRequestHandler):
+class Passing(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base
         pass
 
     @abstractmethod
-    def answer_to(self, body: bytes) -> _Answer: ...
+    def answer_to(self, body: bytes) -> Answer: ...
 
     def _pass(self) -> None:
         status, headers, body = self.answer_to(self.rfile.read(int(self.headers.get("Content-Length") or 0)))

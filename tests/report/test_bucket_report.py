@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,13 +29,11 @@ from batch_scan.report.store import TOP, publish_bytes
 from batch_scan.report.summary import summary_text
 from batch_scan.report.writer import ReportWriter
 from tests.report import made
+from tests.report.killing import assert_as_if_left_alone, start
 
 if TYPE_CHECKING:
     from batch_scan.report.store import ReportStore
     from tests.report.buckets import Bucket, Line
-
-ROOT = Path(__file__).parents[2]
-ITEMS, ROWS_PER_PART = 12, 5
 
 
 def write(place: ReportStore) -> None:
@@ -171,13 +166,6 @@ def test_it_is_whole_at_every_moment_of_a_run(bucket: Bucket) -> None:
     assert len(open_report(bucket.uri, bucket.options).files()) == 40
 
 
-def start(bucket: Bucket, endpoint: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.report.writing_child", bucket.uri, str(ITEMS), str(ROWS_PER_PART)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "AWS_ENDPOINT_URL": endpoint}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
-
-
-# A start puts the row of the run and five empty parts; a flush five tables, `files` last.
 @pytest.mark.parametrize("puts", [2, 7, 12])
 def test_a_run_killed_while_it_puts_ends_with_the_rows_of_one_left_alone(
     bucket: Bucket, line: Line, tmp_path: Path, puts: int
@@ -196,16 +184,10 @@ def test_a_run_killed_while_it_puts_ends_with_the_rows_of_one_left_alone(
     with start(bucket, bucket.url) as child:
         child.communicate()
     assert child.returncode == 0
-    writer = ReportWriter(tmp_path, made.run())
-    for index in range(ITEMS):
-        writer.add(made.full(index) if index % 3 else made.plain(index))
-    writer.finish(made.run(ended=True))
-    here, there = open_report(tmp_path), open_report(bucket.uri, bucket.options)
-    for table in Table:
-        assert there.arrow(table).to_pylist() == here.arrow(table).to_pylist()
+    assert_as_if_left_alone(bucket, tmp_path)
     # Details without their row of `files` are gone, so readers that know nothing of it agree.
     findings = pd.read_parquet(path_of(bucket, Table.FINDINGS), filesystem=arrow_fs(bucket))
-    assert len(findings) == len(here.findings())
+    assert len(findings) == len(open_report(bucket.uri, bucket.options).findings())
 
 
 def test_a_flush_that_is_throttled_for_good_loses_nothing_and_may_be_tried_again(bucket: Bucket, line: Line) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from batch_scan.errors import BatchScanError
 from batch_scan.report.evidence import EvidenceStore
-from batch_scan.report.feed import ReportFeed
+from batch_scan.report.feed import ReportFeed, in_thread
 from batch_scan.report.reader import open_report
 from batch_scan.report.writer import ReportWriter
 from tests.report import made
@@ -95,3 +95,22 @@ async def test_evidence_that_cannot_be_kept_keeps_its_rows_back(tmp_path: Path) 
     evidence.fails = False
     await feed.finish(made.run())
     assert items(tmp_path) == [0]
+
+
+async def test_work_of_a_writer_is_done_beside_the_event_loop_and_to_its_end_also_where_it_is_cancelled() -> None:
+    waits, go, done = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        waits.set()
+        assert go.wait(30)
+        done.append("to its end")
+
+    working = asyncio.create_task(in_thread(work))
+    await asyncio.to_thread(waits.wait, 30)
+    working.cancel()
+    await asyncio.sleep(0)
+    assert not working.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert done == ["to its end"]

@@ -14,7 +14,7 @@ from batch_scan.report.plaintext import WIDTH, display_width
 from batch_scan.report.reader import open_report
 from batch_scan.report.summary import EndpointUse, Highlight, Summary, summary_text
 from batch_scan.report.writer import ReportWriter
-from batch_scan.vocabulary import Action, Reason, Status, Verdict
+from batch_scan.vocabulary import Action, Medium, Reason, Status, Verdict
 from tests.report import made
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ Files by verdict and status
 Examined
   sound      1 min 32 s of 2 min 12 s, 69 %
   pictures   10 of 14, 71 %; 4 share the answer of a near-identical one
+             which saved about 28 tokens
 
 Findings: 4; the worst of each of the worst files
   score  action  category       at  endpoint   more  file
@@ -100,6 +101,16 @@ def test_a_run_without_any_row_has_a_summary_too(tmp_path: Path) -> None:
     summary = write(tmp_path, ended=False)
     assert summary.totals == RunTotals()
     assert "Findings: 0" in summary_text(summary)
+
+
+def test_what_near_twins_save_is_counted_once_per_content_and_only_by_those_who_charge(tmp_path: Path) -> None:
+    twin = made.full(0)
+    copied = FileResult(replace(twin.row, item=made.item(1), duplicate_of=twin.row.item.uri))
+    asked = next(record for record in twin.requests if record.medium is Medium.FRAME)
+    free = replace(asked, endpoint="local", tokens_charged=0, cost=None)
+    summary = write(tmp_path, replace(twin, requests=(asked, free)), copied)
+    assert summary.tokens_saved == twin.row.coverage.frames_deduplicated * asked.tokens_charged // asked.samples
+    assert write(tmp_path / "free", replace(twin, requests=(free,))).tokens_saved == 0
 
 
 def test_a_duplicate_is_told_of_by_its_twin(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_results_are_published_when_the_oldest_has_waited_long_enough(tmp_path: 
 def test_large_answers_are_published_before_they_fill_the_memory(tmp_path: Path) -> None:
     writer = ReportWriter(tmp_path, made.run())
     result = made.full(0)
-    large = replace(result, requests=(replace(result.requests[0], answer='"' + "x" * (40 << 20) + '"'),))
+    large = replace(result, requests=(replace(result.requests[0], answer='"' + "x" * (10 << 20) + '"'),))
     writer.add(large)
     assert parts(tmp_path, Table.FILES) == [0]
     writer.add(large)

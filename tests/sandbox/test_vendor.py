@@ -78,6 +78,15 @@ def test_answers_are_charged_and_refusals_are_not(server: ToyServer) -> None:
     assert (server.tokens_used, len(server.calls), len(server.answered)) == (3, 2, 1)
 
 
+def test_only_the_latest_requests_are_remembered_and_all_are_counted(server: ToyServer) -> None:
+    server.keep_requests = 3
+    for _ in range(11):
+        _ask(server)
+    assert 3 <= len(server.requests) < 6
+    assert [seen.number for seen in server.requests][-3:] == [9, 10, 11]
+    assert (server.arrived, server.noted, server.tokens_used) == (11, 11, 33)
+
+
 def test_a_status_on_demand_has_no_body_where_the_vendor_says_nothing_of_it(server: ToyServer) -> None:
     server.faults.queue(server.refusal(503))
     answer = _ask(server)

@@ -126,7 +126,7 @@ def on_disk(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return told
 
 
-@pytest.mark.parametrize("kind", ["objects", "urls"])
+@pytest.mark.parametrize("kind", ["objects", "urls", "beside"])
 def test_rows_of_a_manifest_give_the_report_of_the_files(
     kind: str, corpus: Corpus, tmp_path: Path, bucket: Bucket
 ) -> None:
@@ -138,12 +138,14 @@ def test_rows_of_a_manifest_give_the_report_of_the_files(
         expected = local.run()
     with SafeCommsServer(judge=JUDGE) as server, served(corpus.archive) as port:
         at, keys = f"http://127.0.0.1:{port}/", f'allow_hosts = ["127.0.0.1:{port}"]'
-        if kind == "objects":
+        if kind != "urls":
             for path in regular_files(corpus.archive):
                 bucket.put(str(path.relative_to(corpus.archive)), path.read_bytes())
             at, keys = f"{bucket.url}/", f'allow_buckets = ["{bucket.url}"]'
-        rows = manifest_of(tmp_path / "rows.csv", at, wanted)
-        remote.write_job(job_over(str(rows), server.url, bucket.server, keys=keys))
+        rows = manifest_of(tmp_path / "rows.csv", "" if kind == "beside" else at, wanted)
+        bucket.put("rows.csv", rows.read_bytes())
+        source = f"{bucket.url}/rows.csv" if kind == "beside" else str(rows)
+        remote.write_job(job_over(source, server.url, bucket.server, keys=keys))
         ended = remote.run()
     assert ended.code == expected.code == 3, ended.stderr
     assert ended.said["items"] == len(wanted)
@@ -404,6 +406,30 @@ def kill(running: Running) -> None:
     assert running.process.wait() == -signal.SIGKILL
 
 
+def test_a_manifest_that_trickles_does_not_hold_up_who_interrupts(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put("a/m.csv", b"uri\n" + b"a.wav\n" * 100_000)
+    place = Place(tmp_path, environment=dict(bucket.server.env))
+    trickle = Fault(block_bytes=1000, pause_s=0.5)
+    arrived = threading.Event()
+
+    def fault(head: str) -> Fault | None:
+        if not head.startswith("GET "):
+            return None
+        arrived.set()
+        return trickle
+
+    with SafeCommsServer(judge=JUDGE) as server, wire_to(bucket.server.port, fault) as wire:
+        place.write_job(job_over(f"{bucket.url}/a/m.csv", server.url, bucket.server, wire.port))
+        running = place.start()
+        assert arrived.wait(30)
+        running.signal(signal.SIGINT)
+        ended = running.wait(20)
+    assert ended.code == 130, ended.stderr
+    assert "nothing was scanned yet" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (bytes_on_disk(place.tmp), place.left_behind()) == (0, [])
+
+
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Ten recordings of some 300 kB, and one that is larger than what the scratch may hold."""
@@ -434,6 +460,9 @@ def test_an_archive_larger_than_the_scratch_never_exceeds_it(
         (row,) = [row for row in place.rows("files", ended.run_id) if row["reason"]]
         assert "raise source.scratch_bytes to have it" in row["error"]
         asked = len(wire.ranges())
+        planned = place.run("plan", place.job)
+        assert "too_large, such as: the file has" in planned.stdout + planned.stderr
+        assert f"more than the {limit} that all fetched ones" in planned.stdout + planned.stderr
         again = place.run()
         assert (again.code, told_of(place, again)["huge.wav"]) == (3, ("unknown", "failed", "too_large"))
         assert len(wire.ranges()) == asked, "what is known is not fetched, what is too large neither"

@@ -20,6 +20,7 @@ from batch_scan.sandbox.safecomms.server import SafeCommsServer
 from tests.corpus_media import tone
 from tests.report import buckets
 from tests.report.buckets import Bucket
+from tests.report.clouds import CLOUDS, bucket_of
 from tests.scan.corpus import BAD_HZ, JUDGE, stretches
 from tests.scan.harness import Place, comparable, job_text
 
@@ -40,12 +41,21 @@ def s3_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def bucket(
+    request: pytest.FixtureRequest, s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bucket]:
+    """A bucket of S3, or of the cloud that the test names as its parameter."""
+    if hasattr(request, "param"):
+        with bucket_of(request.param, tmp_path / "cloud") as found:
+            for name, value in found.keys.items():
+                monkeypatch.setenv(name, value)
+            yield found
+        return
     for name, value in buckets.KEYS.items():
         monkeypatch.setenv(name, value)
     found = Bucket(s3_url, f"bucket-{uuid4().hex[:12]}")
     buckets.make_bucket(found.url, found.name)
-    return found
+    yield found
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +132,30 @@ def test_a_run_killed_again_and_again_reports_what_one_to_a_directory_does(
     assert f"Report: {bucket.uri}" in told
     again = place.run()
     assert (again.code, again.said["requests"]) == (3, 0), "what was answered is not asked again"
+
+
+@pytest.mark.parametrize("bucket", CLOUDS, indirect=True)
+def test_a_report_at_another_cloud_survives_a_kill_and_refuses_a_second_machine(
+    archive: Path, tmp_path: Path, bucket: Bucket
+) -> None:
+    local, second = Place(tmp_path / "local"), place_of(tmp_path / "second", bucket)
+    with SafeCommsServer(judge=JUDGE) as server:
+        local.write_job(job_text(archive, server.url))
+        expected, tokens = local.run(), server.tokens_used
+    place, report = place_of(tmp_path / "machine", bucket), f'[report]\nuri = "{bucket.uri}"'
+    with SafeCommsServer(judge=JUDGE, delay_s=0.05) as server:
+        for one in (place, second):
+            one.write_job(job_text(archive, server.url, report, limit="concurrency = 2"))
+        kill_sometime(place.start(), server, random.Random(7))
+        refused = second.run()
+        last = place.run()
+    assert refused.code == 2
+    assert f"another run is using {bucket.uri} (process " in refused.stderr
+    assert last.code == expected.code == 3, last.stderr
+    assert "continuing the unfinished run" in last.stderr
+    assert report_of(place, last, bucket) == report_of(local, expected)
+    assert sum(row["tokens_charged"] for row in rows_of(place, "requests", last.run_id, bucket)) == tokens
+    assert (place.children(), place.left_behind()) == ([], [])
 
 
 def test_a_second_machine_is_refused_by_name_and_may_go_when_the_first_has_ended(

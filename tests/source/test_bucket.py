@@ -10,8 +10,10 @@ import pytest
 
 from batch_scan.errors import UsageError
 from batch_scan.model import Item, Refused
+from batch_scan.source.bucket_fetch import BucketFiles
 from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
+from batch_scan.source.scratch_room import ScratchRoom
 from batch_scan.store import StoreOptions
 from batch_scan.vocabulary import Reason, Status
 from tests.source.contract import Case, SourceContract, only_item, only_refused
@@ -309,12 +311,24 @@ def test_a_signed_url_is_given_only_where_the_store_takes_it(
         assert httpx.get(url).content == b"content"
 
 
-def test_the_url_of_an_http_row_is_its_own(tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_text("uri\nhttps://media.example.org/a.mp4?token=x\na.mp4\n")
-    (tmp_path / "a.mp4").write_bytes(b"x")
-    source = open_source(str(tmp_path / "m.csv"), SourceOptions(allow_hosts=("media.example.org",)))
-    urls = [source.url(entry) for entry in source.entries() if isinstance(entry, Item)]
-    assert urls == ["https://media.example.org/a.mp4?token=x", ""]
+@pytest.mark.parametrize("store_server", ["azurite"], indirect=True)
+def test_credentials_that_cannot_sign_are_named_once_and_all_is_uploaded(
+    tmp_path: Path, store_server: StoreServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shared access signature makes no other, and is never handed on itself."""
+    bucket = store_server.make_bucket()
+    for key in ("a.mp4", "b.mp4"):
+        bucket.put(key, b"content")
+    source = open_source(bucket.url, _options(store_server, tmp_path, sign_urls_s=900.0))
+    items = [entry for entry in source.entries() if isinstance(entry, Item)]
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_KEY")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sv=2023-11-03&sig=hunter2")
+    options = _options(store_server, tmp_path, sign_urls_s=900.0)
+    signed = BucketFiles(options, ScratchRoom(options))
+    assert [signed.url(item) for item in items] == ["", ""]
+    assert len(items) == 2
+    assert caplog.text.count("no signed URL can be made: these credentials cannot sign") == 1
+    assert "hunter2" not in caplog.text
 
 
 @_MOTO

@@ -11,7 +11,7 @@ import trustme
 from batch_scan.errors import FetchError
 from batch_scan.model import Item
 from batch_scan.source import download as module
-from batch_scan.source.download import UnreachableError, download
+from batch_scan.source.download import UnreachableError, Version, download
 from batch_scan.source.http import HttpFiles
 from batch_scan.source.options import SourceOptions
 from batch_scan.source.scratch_room import ScratchRoom
@@ -61,7 +61,7 @@ async def test_the_connection_goes_to_the_address_and_the_certificate_is_for_the
             # The name has no address anywhere: it is not looked up.
             url = httpx.URL(f"https://media.test:{server.port}/x")
             async with _scratch(tmp_path) as scratch:
-                assert await download(url, "127.0.0.1", scratch) is None
+                assert await download(url, "127.0.0.1", scratch) == Version("7")
                 assert scratch.path.read_bytes() == b"content"
     assert asked == ["media.test"]
     assert server.headers[0]["host"] == f"media.test:{server.port}"

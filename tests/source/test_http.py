@@ -6,6 +6,7 @@ import resource
 import socket
 import stat
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -347,3 +348,29 @@ async def test_a_scratch_directory_that_is_gone_is_an_error(tmp_path: Path) -> N
     with pytest.raises(FetchError, match="no scratch file") as caught:
         await _get(files, "http://media.test/x")
     assert caught.value.reason is Reason.FETCH_FAILED
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("Thu, 01 Jan 2026 00:00:00 GMT", False),
+        ("Thu, 01 Jan 2026 00:00:01 GMT", True),
+        ("Wed, 31 Dec 2025 23:59:59 -0000", False),
+        ("", True),
+        ("yesterday", True),
+    ],
+)
+async def test_what_was_not_modified_since_is_left_out_and_its_body_not_read(
+    tmp_path: Path, said: str, *, wanted: bool
+) -> None:
+    after = datetime(2026, 1, 1, tzinfo=UTC)
+    async with serving({"/x": respond(200, b"content", last_modified=said)}) as server:
+        files = _files(tmp_path, server.netloc, modified_after=after)
+        url = f"http://{server.netloc}/x"
+        if wanted:
+            assert await _get(files, url) == b"content"
+            return
+        error = await _failure(files, url, tmp_path)
+    assert error.reason is Reason.EXCLUDED
+    assert "source.modified_after" in error.detail
+    assert server.paths == ["/x"]

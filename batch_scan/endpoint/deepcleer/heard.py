@@ -10,6 +10,7 @@ are as long as the file, but for `stream.tolerance_s`, and the stream ended as i
 | end (`auxInfo.errorCode`) | taken as |
 |---|---|
 | none, or 0 | the file is over |
+| no end told in the time there is | refused: it was pulled, and may be paid, once already |
 | 3001 URL unreachable, 3002 invalid data, 3005 token expired | refused |
 | 3003 stream missing | transient: asked again |
 | 3004 no sound | refused: the vendor heard nothing in a file that has a sound track |
@@ -116,7 +117,9 @@ def problem_with(heard: Heard, sample: Sample, table: StreamTable) -> EndpointEr
     """Return why a stream is not an answer for its file; None where it is."""
     charged = bool(heard.stretches)
     if not heard.ended:
-        return EndpointError(Failure.TRANSIENT, "deepcleer's stream did not end", maybe_charged=True)
+        told = "not all of them came" if charged else "none came: is callbacks.public_url reached from outside?"
+        detail = f"deepcleer's stream did not end as far as its callbacks tell, of which {told}"
+        return EndpointError(Failure.REFUSED, detail, maybe_charged=True)
     code = heard.end_code
     if code is not None and code not in table.natural_ends:
         meaning, failure = _ENDS.get(code, ("for a reason that is not known", Failure.REFUSED))

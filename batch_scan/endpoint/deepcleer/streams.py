@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import secrets
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from batch_scan.digest import digest_bytes
 from batch_scan.endpoint.answer_json import dump_json, map_strings, parse_json
@@ -25,6 +25,7 @@ from batch_scan.endpoint.deepcleer.fields import number, pick, without_echo, wor
 from batch_scan.endpoint.deepcleer.heard import heard_of, is_end, problem_with, task_of
 from batch_scan.endpoint.deepcleer.prices import quote, sound
 from batch_scan.endpoint.deepcleer.wire import SMALL_BYTES, envelope
+from batch_scan.endpoint.url_hiding import hidden, hider
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.model import Answer
 from batch_scan.untrusted import clean_text
@@ -48,8 +49,6 @@ _CLOSING_TURN_S: Final = 5.0
 """Closing waits for its turn, but not long: what is open is paid."""
 _CLOSING_TRIES: Final = 3
 _CLOSING_GRACE_S: Final = 20.0
-_HIDDEN: Final = "[url]"
-_LEAST_QUERY_CHARS: Final = 8
 
 
 def sort_callback(_headers: Mapping[str, str], body: bytes) -> str | None:
@@ -98,9 +97,11 @@ class Streams:
             await self._see_closed(self._finish_started(starting))
             raise
         except EndpointError as error:
-            raise _hidden(error, hide) from None
+            raise hidden(error, hide) from None
         try:
             callbacks = await self._listen(request, sample, stream, word, hide)
+        except EndpointError as error:
+            raise hidden(error, hide) from None
         finally:
             await self._see_closed(self._let_go(stream))
         return self._answer(request, stream, callbacks, bytes_sent)
@@ -248,31 +249,6 @@ class Streams:
 
 
 # ------------------------------------------------------------------------------------------------------------ pure
-
-
-def hider(url: str) -> Callable[[str], str]:
-    """Return what takes a URL, which may be signed, out of a text; its query alone too."""
-    query = urlsplit(url).query
-    parts = {url, unquote(url), *({query, unquote(query)} if len(query) >= _LEAST_QUERY_CHARS else ())}
-    longest_first = sorted(parts, key=len, reverse=True)
-
-    def hide(text: str) -> str:
-        for part in longest_first:
-            text = text.replace(part, _HIDDEN)
-        return text
-
-    return hide
-
-
-def _hidden(error: EndpointError, hide: Callable[[str], str]) -> EndpointError:
-    return EndpointError(
-        error.failure,
-        hide(error.detail),
-        http_status=error.http_status,
-        vendor_code=error.vendor_code,
-        retry_after_s=error.retry_after_s,
-        maybe_charged=error.maybe_charged,
-    )
 
 
 def _check_pullable(sample: Sample) -> None:

@@ -11,8 +11,9 @@ from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.endpoint.local.models import MODEL_FILES, Part
 from batch_scan.table import JobPath, Table
 
-_CONCURRENCY = 2
-"""One batch in the models and one waiting keep them busy; more would only hold pictures in memory."""
+_CONCURRENCY = 16
+"""Files with one picture each are a batch each: so many keep the cores of most machines busy. What waits is bounded in
+bytes elsewhere."""
 _TIMEOUT_S = 600.0
 """A batch waits behind others and beside the transcriber, and no network can fall silent on the way."""
 

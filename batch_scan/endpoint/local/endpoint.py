@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from batch_scan.endpoint.interface import BatchLimits, Endpoint, Needs, Quota
@@ -21,7 +24,7 @@ from batch_scan.model import Answer
 from batch_scan.vocabulary import Medium
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from batch_scan.endpoint.local.config import LocalConfig
     from batch_scan.endpoint.local.images import FrameModels
@@ -42,13 +45,14 @@ def build(config: LocalConfig) -> Endpoint:
 
 
 class LocalEndpoint(Endpoint):
-    """Embedded models. All calls of a process share one set of them and one thread."""
+    """Embedded models. All calls of a process share one set of them, and a thread per core."""
 
     name = "local"
     config: LocalConfig
 
     def __init__(self, config: LocalConfig) -> None:
         self.config = config
+        self._threads = worker.Share(config.threads or worker.CORES)
 
     @property
     def needs(self) -> Needs:
@@ -90,11 +94,11 @@ class LocalEndpoint(Endpoint):
         return 0
 
     async def submit(self, request: Request) -> Answer:
-        """Judge the samples in the models' thread. Raises EndpointError (`REFUSED`) for samples that cannot be read."""
+        """Judge the samples in the models' threads. Raises EndpointError (`REFUSED`) for what cannot be read."""
         if any(sample.data is None for sample in request.samples):
             raise _refused("a sample came without its content")
         if request.medium is Medium.FRAME:
-            raw = await worker.run(lambda _: _judge_frames(_models(self.config), self._frame_digests(), request))
+            raw = await self._judge_frames(request)
         else:
             _check_languages(request)
             raw = await worker.run(
@@ -105,6 +109,26 @@ class LocalEndpoint(Endpoint):
     def read(self, request: Request, answer: Answer) -> list[Score]:
         """See `Endpoint`. One score per model and category for every frame, the harmless ones too."""
         return read_scores(request, answer)
+
+    async def _judge_frames(self, request: Request) -> str:
+        """Have every picture judged on its own, beside those of other files. Raises EndpointError."""
+        models = (await worker.run(lambda _: _models(self.config))).frames
+        if models is None:
+            raise _refused("frames are not among `samples`")
+        looks = [
+            asyncio.create_task(self._threads.run(partial(_look, models, index, sample.data or b"")))
+            for index, sample in enumerate(request.samples)
+        ]
+        try:
+            return write_frames(self._frame_digests(), await asyncio.gather(*looks))
+        except UndecodableError as error:
+            at_s = request.samples[error.index].start_s
+            raise _refused(f"the frame at {at_s:.3f} s cannot be decoded: {error}") from error
+        except ValueError as error:
+            raise _refused(f"a model gave no numbers: {error}") from error
+        finally:
+            for look in looks:
+                look.cancel()
 
     def _frame_digests(self) -> dict[str, str]:
         return {
@@ -122,14 +146,18 @@ class _Models:
 
 
 _loaded: Final[dict[str, _Models]] = {}
-"""Touched in the models' thread alone, so that nothing is ever loaded twice."""
+_loading: Final = threading.Lock()
+"""Held while models are loaded, so that nothing is ever loaded twice."""
+_text: Final = threading.Lock()
+"""Held while words are judged: those models are for one thread, and quick."""
 
 
 def _models(config: LocalConfig) -> _Models:
     key = config.model_dump_json(exclude=_NOT_LOADED_BY)
-    if key not in _loaded:
-        _loaded[key] = _load(config)
-    return _loaded[key]
+    with _loading:
+        if key not in _loaded:
+            _loaded[key] = _load(config)
+        return _loaded[key]
 
 
 def _load(config: LocalConfig) -> _Models:
@@ -144,16 +172,8 @@ def _load(config: LocalConfig) -> _Models:
     return _Models(frames, TextModels(config) if "utterance" in config.samples else None)
 
 
-def _judge_frames(models: _Models, digests: Mapping[str, str], request: Request) -> str:
-    if models.frames is None:
-        raise _refused("frames are not among `samples`")
-    try:
-        return write_frames(digests, models.frames.judge([sample.data or b"" for sample in request.samples]))
-    except UndecodableError as error:
-        at_s = request.samples[error.index].start_s
-        raise _refused(f"the frame at {at_s:.3f} s cannot be decoded: {error}") from error
-    except ValueError as error:
-        raise _refused(f"a model gave no numbers: {error}") from error
+def _look(models: FrameModels, index: int, jpeg: bytes, _: Callable[[], bool]) -> dict[str, dict[str, float]]:
+    return models.look(index, jpeg)
 
 
 def _judge_utterances(models: _Models, settings: Mapping[str, Any], request: Request) -> str:
@@ -161,7 +181,8 @@ def _judge_utterances(models: _Models, settings: Mapping[str, Any], request: Req
         raise _refused("utterances are not among `samples`")
     try:
         texts = [(sample.data or b"").decode("utf-8") for sample in request.samples]
-        scores = models.text.judge(texts, [sample.language for sample in request.samples])
+        with _text:
+            scores = models.text.judge(texts, [sample.language for sample in request.samples])
         return write_utterances(settings, texts, scores)
     except ValueError as error:
         raise _refused(f"the text models failed: {error}") from error

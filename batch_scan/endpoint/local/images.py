@@ -1,9 +1,7 @@
-"""The models that look at pictures. Blocks; called from the models' thread (`worker.py`)."""
+"""The models that look at pictures. Blocks; called from the models' threads (`worker.py`)."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import numpy as np
@@ -36,7 +34,7 @@ _SHAPES: Final = {
 
 
 class FrameModels:
-    """The chosen models over frames: one frame per thread at a time, each net on one thread.
+    """The chosen models over frames, each net on the thread of who asks; any number of threads may ask at once.
 
     Frames side by side use every core and need some 20 MB each. A batch within one net was measured to be slower (68 ms
     per frame at 16 against 45 ms at 1, one core) and to hold 53 MB per frame; threads within one net mostly waited.
@@ -45,18 +43,17 @@ class FrameModels:
     def __init__(self, config: LocalConfig) -> None:
         """Verify and load. Raises UsageError for a model file that is missing, wrong or of another shape."""
         self._sessions = {model: _load(model, config) for model in config.frame_models}
-        threads = config.threads or len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="frames")
 
     def judge(self, jpegs: Sequence[bytes]) -> list[dict[str, dict[str, float]]]:
-        """Return, for each JPEG, each model's outputs by name (`answers.OUTPUTS`).
+        """Return `look` of each, one after the other. Raises UndecodableError; nothing is said of the others then."""
+        return [self.look(index, jpeg) for index, jpeg in enumerate(jpegs)]
+
+    def look(self, index: int, jpeg: bytes) -> dict[str, dict[str, float]]:
+        """Return each model's outputs for a JPEG by name (`answers.OUTPUTS`).
 
         Raises:
-            UndecodableError: a picture cannot be decoded; nothing is said of the others.
+            UndecodableError: it cannot be decoded; carries `index`.
         """
-        return list(self._pool.map(self._look, range(len(jpegs)), jpegs))
-
-    def _look(self, index: int, jpeg: bytes) -> dict[str, dict[str, float]]:
         try:
             picture = pictures.decode(jpeg)
         except pictures.PictureError as error:

@@ -115,7 +115,7 @@ class _Reader:
     def __init__(self, body: Mapping[str, Any], sample: Sample, severities: SeverityScores) -> None:
         self._body = body
         self._grades = {name: float(score) for name, score in severities.model_dump().items()}
-        spoken = sample.medium is Medium.AUDIO
+        spoken = sample.medium is not Medium.FRAME
         self._said = transcription_of(body, sample.duration_s) if spoken else Transcription(())
 
     def claims(self) -> list[_Claim]:

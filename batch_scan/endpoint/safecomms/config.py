@@ -36,6 +36,8 @@ class Send(StrEnum):
     """As a file in a multipart form."""
     BASE64 = "base64"
     """As base64 text in JSON, a third larger."""
+    URL = "url"
+    """Sound that lies under a URL of its own is pulled from there, whole; all else as `upload`."""
 
 
 class KeywordsEncoding(StrEnum):
@@ -113,6 +115,23 @@ class SeverityScores(Table):
         return self
 
 
+class UrlTable(Table):
+    """The `url` table: which files are pulled with `send = "url"`, and when they count as heard."""
+
+    formats: tuple[str, ...] = Field(
+        default=("mp3", "wav"), description="containers (ffmpeg's names) that are pulled; the vendor's page names these"
+    )
+    films: bool = Field(
+        default=False, description="files with pictures are pulled too, for their sound; the vendor does not say it can"
+    )
+    max_bytes: int = Field(default=20_000_000, ge=1, description="largest file; the vendor pulls it in 30 s, or not")
+    tolerance_s: float = Field(
+        default=2.0,
+        ge=0,
+        description="seconds by which the length that the vendor tells may differ from the file's; half of it at most",
+    )
+
+
 class SafeCommsConfig(ServiceConfig):
     """The `[endpoints.safecomms]` table of a job file."""
 
@@ -122,7 +141,8 @@ class SafeCommsConfig(ServiceConfig):
     samples: tuple[Literal[Medium.AUDIO, Medium.FRAME], ...] = Field(
         default=(Medium.AUDIO, Medium.FRAME), min_length=1, description="what is sent: audio, frame, or both"
     )
-    send: Send = Send.UPLOAD
+    send: Send = Field(default=Send.UPLOAD, description="how sound and frames travel")
+    url: UrlTable = UrlTable()
     keywords_encoding: KeywordsEncoding = KeywordsEncoding.REPEAT
     language: str = Field(
         default=NEUTRAL_LANGUAGE, min_length=1, description="language of explanations; others than English +1, Pro"
@@ -154,7 +174,13 @@ class SafeCommsConfig(ServiceConfig):
             raise ValueError("names a kind of sample twice")
         return samples
 
+    @model_validator(mode="after")
+    def _sound_has_urls(self) -> Self:
+        if self.send is Send.URL and Medium.AUDIO not in self.samples:
+            raise ValueError('send = "url" is about sound: samples must name audio')
+        return self
+
     @property
     def max_sample_bytes(self) -> int:
         """Largest sample that fits `max_upload_bytes` the way it travels."""
-        return self.max_upload_bytes if self.send is Send.UPLOAD else self.max_upload_bytes * 3 // 4
+        return self.max_upload_bytes * 3 // 4 if self.send is Send.BASE64 else self.max_upload_bytes

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from batch_scan.endpoint.http import HttpClient
 from batch_scan.endpoint.http_errors import WRONG_URL
-from batch_scan.endpoint.interface import BatchLimits, Endpoint, Needs, Quota
+from batch_scan.endpoint.interface import BatchLimits, Endpoint, Needs, Quota, StreamNeeds
 from batch_scan.endpoint.safecomms.answer import read_answer
-from batch_scan.endpoint.safecomms.config import AuthScheme, SafeCommsConfig
+from batch_scan.endpoint.safecomms.config import AuthScheme, SafeCommsConfig, Send
 from batch_scan.endpoint.safecomms.prices import PRICES
+from batch_scan.endpoint.safecomms.usage import parse_usage
+from batch_scan.endpoint.safecomms.whole import check_pullable, pull_error, shown_reply, unheard
 from batch_scan.endpoint.safecomms.wire import OPERATIONS, encode, fields_of
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.media.interface import AudioCodec, AudioSpec
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from batch_scan.endpoint.config import ServiceConfig
     from batch_scan.endpoint.http import HttpReply
-    from batch_scan.model import Request, Sample, Score
+    from batch_scan.model import Request, Sample, Score, Shortfall
 
 __all__ = ["SafeComms", "SafeCommsConfig", "build", "parse_usage"]
 
@@ -66,17 +68,31 @@ class SafeComms(Endpoint):
         return Needs(
             audio=audio if Medium.AUDIO in config.samples else None,
             frame=frame if Medium.FRAME in config.samples else None,
+            stream=self._stream_needs if config.send is Send.URL else None,
+        )
+
+    @property
+    def _stream_needs(self) -> StreamNeeds:
+        table = self.config.url
+        return StreamNeeds(
+            sound=True,
+            by_url=True,
+            films=table.films,
+            containers=frozenset(table.formats),
+            max_s=self.config.max_audio_s,
+            max_bytes=table.max_bytes,
         )
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """See `Service.settings`."""
-        return {medium.value: self.settings_for(medium) for medium in OPERATIONS}
+        taken = {Medium.STREAM: self.config.send is Send.URL}
+        return {medium.value: self.settings_for(medium) for medium in OPERATIONS if taken.get(medium, True)}
 
     def settings_for(self, medium: Medium) -> Mapping[str, Any]:
         """See `Service.settings_for`: what is changed for frames leaves the answers for sound valid, and vice versa."""
-        fields = fields_of(self.config, OPERATIONS[medium])
-        if fields.get("customKeywords"):
+        fields = fields_of(self.config, medium)
+        if medium is not Medium.STREAM and fields.get("customKeywords"):
             fields["keywords_encoding"] = self.config.keywords_encoding.value
         settings: dict[str, Any] = {"adapter": ADAPTER_VERSION, "fields": fields}
         if medium is Medium.AUDIO:
@@ -119,12 +135,13 @@ class SafeComms(Endpoint):
 
     def quote(self, medium: Medium, samples: Sequence[Sample]) -> int:
         """See `Service.quote`. Exact: it is what an answered request is charged."""
-        operation = OPERATIONS[medium]
-        return PRICES[operation].tokens(fields_of(self.config, operation)) * len(samples)
+        return PRICES[OPERATIONS[medium]].tokens(fields_of(self.config, medium)) * len(samples)
 
     async def submit(self, request: Request) -> Answer:
         """See `Service.submit`."""
         (sample,) = request.samples
+        if sample.medium is Medium.STREAM:
+            check_pullable(sample)
         if sample.data is not None and len(sample.data) > self.config.max_sample_bytes:
             raise EndpointError(
                 Failure.REFUSED,
@@ -132,7 +149,12 @@ class SafeComms(Endpoint):
                 f"max_upload_bytes leaves room for",
             )
         call = encode(self.config, sample)
-        reply = await self._opened().send("POST", call.path, json=call.json, form=call.form, files=call.files)
+        try:
+            reply = await self._opened().send("POST", call.path, json=call.json, form=call.form, files=call.files)
+        except EndpointError as error:
+            raise pull_error(error, sample) if sample.medium is Medium.STREAM else error from None
+        if sample.medium is Medium.STREAM:
+            reply = shown_reply(reply, sample)
         return Answer(
             raw=reply.raw,
             tokens_charged=self.quote(request.medium, request.samples),
@@ -145,13 +167,23 @@ class SafeComms(Endpoint):
         """See `Endpoint.read`."""
         audio = self.config.audio
         looked_for = audio.detect_pii or bool(audio.custom_keywords) or audio.detect_distress
-        return read_answer(
+        scores = read_answer(
             self.name,
             request,
             answer,
             self.config.severity_scores,
-            unknown_fields_count=looked_for and request.medium is Medium.AUDIO,
+            unknown_fields_count=looked_for and request.medium is not Medium.FRAME,
         )
+        gap = self.shortfall(request, answer)
+        if gap is not None and not any(score.unclean for score in scores):
+            raise EndpointError(Failure.REFUSED, gap.detail, http_status=answer.http_status, maybe_charged=True)
+        return scores
+
+    def shortfall(self, request: Request, answer: Answer) -> Shortfall | None:
+        """See `Endpoint.shortfall`: something was found in a file that may not have been heard whole."""
+        if request.medium is not Medium.STREAM:
+            return None
+        return unheard(answer, request.samples[0], self.config.url.tolerance_s)
 
     async def _usage(self) -> Quota:
         timeout_s = min(_USAGE_TIMEOUT_S, self.config.limit.timeout_s)
@@ -167,39 +199,6 @@ class SafeComms(Endpoint):
         http, self._http = self._http, None
         if http is not None:
             await http.aclose()
-
-
-def parse_usage(usage: Any) -> Quota:
-    """Return what the usage call says; names in any case, for the vendor's own code expects two.
-
-    A plan with no tokens left is a note and not an error: what was answered before still costs nothing.
-    """
-    if not isinstance(usage, dict):
-        return Quota(note="rate and quota unknown: the usage answer is not an object")
-    found = {name.lower(): value for name, value in usage.items()}
-    rate = _count(found.get("ratelimit"))
-    limit, used = _count(found.get("tokenlimit")), _count(found.get("tokensused"))
-    remaining = _count(found.get("remainingtokens"))
-    if remaining is None and limit is not None and used is not None:
-        remaining = max(0, limit - used)
-    if "tokenlimit" in found and found["tokenlimit"] is None:
-        remaining = None
-    tier = found.get("tier")
-    notes = [f"tier {clean_text(tier, _ID_CHARS)}"] if isinstance(tier, str) and tier else []
-    if remaining == 0:
-        notes.append("the plan has no tokens left: only answers that are there already will be used")
-    return Quota(
-        requests_per_minute=float(rate) if rate else None,
-        tokens_used=used,
-        tokens_remaining=remaining,
-        note="; ".join(notes),
-    )
-
-
-def _count(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return max(0, int(value))
 
 
 def _request_id(reply: HttpReply) -> str:

@@ -78,6 +78,15 @@ def transcription_of(body: Mapping[str, Any], duration_s: float) -> Transcriptio
     return Transcription(())
 
 
+def clock_s(text: str) -> float | None:
+    """Return the seconds that a text like ``00:01:15.5000000`` or ``75.5s`` tells; None where it tells none."""
+    clock = _CLOCK.match(text)
+    if clock is None:
+        return None
+    hours, minutes, seconds = clock.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
 def _entries(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return next((found for key in _LISTS if isinstance(found := value.get(key), list)), [])
@@ -100,9 +109,8 @@ def _seconds(entry: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[float]
         value = entry.get(key)
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield float(value)
-        elif isinstance(value, str) and (clock := _CLOCK.match(value)) is not None:
-            hours, minutes, seconds = clock.groups()
-            yield int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+        elif isinstance(value, str) and (seconds := clock_s(value)) is not None:
+            yield seconds
 
 
 def _words(text: str) -> list[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from batch_scan.model import Sample
     from batch_scan.table import Table
 
-OPERATIONS: Mapping[Medium, str] = {Medium.AUDIO: "audio", Medium.FRAME: "image"}
+OPERATIONS: Mapping[Medium, str] = {Medium.AUDIO: "audio", Medium.FRAME: "image", Medium.STREAM: "audio"}
 """SafeComms' word for judging a kind of sample: the path's end and the field's name."""
 
 _EXTENSIONS = {
@@ -46,24 +46,28 @@ class Call:
     files: Mapping[str, FilePart] | None = None
 
 
-def fields_of(config: SafeCommsConfig, operation: str) -> dict[str, Any]:
-    """Return the fields of a request beside the sample, under the names they travel by."""
-    options: Table = config.audio if operation == "audio" else config.image
+def fields_of(config: SafeCommsConfig, medium: Medium) -> dict[str, Any]:
+    """Return the fields of a request beside the sample, under the names they travel by.
+
+    Of a file that is pulled the metadata are asked for in any case: they tell how much of it arrived.
+    """
+    options: Table = config.image if medium is Medium.FRAME else config.audio
     fields: dict[str, Any] = {"language": config.language}
     if config.moderation_profile_id is not None:
         fields["moderationProfileId"] = config.moderation_profile_id
     set_options = options.model_dump(mode="json", exclude_defaults=True)
-    return fields | {to_camel(name): value for name, value in set_options.items()}
+    fields |= {to_camel(name): value for name, value in set_options.items()}
+    return fields | {"extractMetadata": True} if medium is Medium.STREAM else fields
 
 
 def encode(config: SafeCommsConfig, sample: Sample) -> Call:
-    """Return the call that carries a sample's bytes, the way `send` says; one that has a URL is named by it.
+    """Return the call that carries a sample's bytes, the way `send` says; a whole file is named by its URL.
 
-    SafeComms fetches http and https within 30 s for sound and 5 s for pictures, from public addresses only.
+    SafeComms fetches http and https, with three redirects at most, within 30 s, from public addresses only.
     """
     operation = OPERATIONS[sample.medium]
-    fields = fields_of(config, operation)
-    if sample.url:
+    fields = fields_of(config, sample.medium)
+    if sample.medium is Medium.STREAM:
         return Call(path=f"moderation/{operation}", json={operation: sample.url, **fields})
     if sample.data is None:
         raise ValueError("the sample has no data to send")

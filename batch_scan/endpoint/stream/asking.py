@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 UPLOAD = "upload"
 """The kind of thing that is open at the vendor while a picture is judged; its handle is the picture's URL."""
 _MAX_URL_CHARS = 4096
+_MOST_PAID = 4096  # requests of which something is kept; far more than are ever asked at a time
 _DELETE_S = 2 * SHORT_TIMEOUT_S
 
 
@@ -56,6 +57,7 @@ class Desk:
         self._follow_up = follow_up
         self._premises = premises
         self._paid: dict[RequestId, Paid] = {}
+        """Of requests that are asked or will be again; and of some that were given up, which nobody tells us."""
 
     async def ask(self, request: Request) -> Answer:
         """Make the checks that a request takes. Raises EndpointError."""
@@ -66,13 +68,18 @@ class Desk:
         except EndpointError as error:
             error.maybe_charged = error.maybe_charged or bool(paid.checks)
             if error.failure in {Failure.REFUSED, Failure.FATAL} or not paid.checks:
-                del self._paid[request.request_id]
+                self._forget(request.request_id)
+            elif len(self._paid) > _MOST_PAID:
+                self._forget(next(iter(self._paid)))
             raise
         except BaseException:
-            del self._paid[request.request_id]
+            self._forget(request.request_id)
             raise
-        del self._paid[request.request_id]
+        self._forget(request.request_id)
         return asking.answer()
+
+    def _forget(self, request_id: RequestId) -> None:
+        self._paid.pop(request_id, None)
 
     async def delete(self, url: str) -> None:
         """Delete an uploaded picture and strike it from the book. Raises EndpointError."""

@@ -122,16 +122,15 @@ async def _policy(config: StreamConfig, *, push: bool, as_json: bool) -> str:
 
 async def _list(config: StreamConfig, filters: dict[str, Any], most: int | None, parquet: Path | None) -> str:
     async with StreamClient(config) as client:
-        items = [item async for item in review_items(client, filters, most)]
-    if parquet is None:
-        return table_text(items)
-    try:
-        write_parquet(items, parquet)
-    except OSError as error:
-        raise UsageError(f"{show_path(str(parquet))} cannot be written ({error.strerror})") from None
-    shown = table_text(items[:_SHOWN_ITEMS])
-    more = f"and {len(items) - _SHOWN_ITEMS} more\n" if len(items) > _SHOWN_ITEMS else ""
-    return f"{shown}{more}{len(items)} items written to {show_path(str(parquet))}\n"
+        items = review_items(client, filters, most)
+        if parquet is None:
+            return table_text([item async for item in items])
+        try:
+            first, count = await write_parquet(items, parquet, _SHOWN_ITEMS)
+        except OSError as error:
+            raise UsageError(f"{show_path(str(parquet))} cannot be written ({error.strerror})") from None
+    more = f"and {count - len(first)} more\n" if count > len(first) else ""
+    return f"{table_text(first)}{more}{count} items written to {show_path(str(parquet))}\n"
 
 
 async def _act(config: StreamConfig, action: str, item_id: str, options: dict[str, Any]) -> str:

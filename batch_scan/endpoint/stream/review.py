@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PAGE_ITEMS = 100
 """Most items of one page; the vendor's own bound."""
+_GROUP_ITEMS = 500
+"""Items of a row group."""
 ACTIONS = (
     "ban",
     "block",
@@ -168,15 +170,35 @@ def table_text(items: Sequence[ReviewItem]) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def write_parquet(items: Sequence[ReviewItem], path: Path) -> None:
-    """Write items as one Parquet file, complete or not at all. Raises OSError."""
-    table = pa.Table.from_pylist([_record(item) for item in items], schema=_SCHEMA)
+async def write_parquet(items: AsyncIterator[ReviewItem], path: Path, shown: int) -> tuple[list[ReviewItem], int]:
+    """Write items as one Parquet file, complete or not at all, holding some hundred of them at a time.
+
+    Returns the first `shown` items, and how many there were. Raises OSError, and what fetching the items raises.
+    """
     partial = path.with_name(f".{path.name}.partial")
+    first: list[ReviewItem] = []
+    count = 0
     try:
-        pq.write_table(table, partial, compression="zstd")
+        with pq.ParquetWriter(partial, _SCHEMA, compression="zstd") as writer:
+            async for group in _groups(items):
+                first += group[: shown - len(first)]
+                count += len(group)
+                writer.write_table(pa.Table.from_pylist([_record(item) for item in group], schema=_SCHEMA))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    return first, count
+
+
+async def _groups(items: AsyncIterator[ReviewItem]) -> AsyncIterator[list[ReviewItem]]:
+    group: list[ReviewItem] = []
+    async for item in items:
+        group.append(item)
+        if len(group) >= _GROUP_ITEMS:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _row(item: ReviewItem) -> tuple[str, ...]:

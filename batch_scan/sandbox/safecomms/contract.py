@@ -36,6 +36,8 @@ _IMAGE: Mapping[str, tuple[type, int, str]] = {
 _COMMON: Mapping[str, tuple[type, int, str]] = {"language": (str, 0, "Free"), "moderationProfileId": (str, 0, "Free")}
 _OPTIONS = {"audio": {**_COMMON, **_AUDIO}, "image": {**_COMMON, **_IMAGE}}
 BASE_TOKENS = {"audio": 50, "image": 20}
+PULL_S = {"audio": 30.0, "image": 5.0}
+"""How long what is named by its URL may take to arrive."""
 MAGIC = {
     "audio": (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"RIFF", b"fLaC", b"OggS"),
     "image": (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8"),
@@ -118,3 +120,10 @@ def _demand_tier(what: str, needed: str, tier: str) -> None:
 
 def _is_word(value: object) -> bool:
     return isinstance(value, str) and value != ""
+
+
+def time_span(seconds: float) -> str:
+    """Return a length as the page shows it: ``00:00:15.5000000``."""
+    minutes, rest_s = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours:02d}:{minutes:02d}:{rest_s:010.7f}"

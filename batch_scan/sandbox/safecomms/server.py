@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 from http import HTTPStatus
@@ -26,18 +27,22 @@ from starlette.formparsers import MultiPartException
 from batch_scan.sandbox.safecomms.contract import (
     BASE_TOKENS,
     MAGIC,
+    PULL_S,
     Problem,
     check_fields,
     demand,
     from_text,
     operation_of,
     price,
+    time_span,
 )
+from batch_scan.sandbox.safecomms.pull import PrivateAddress, PullRules, pull
 from batch_scan.sandbox.safecomms.words import Teller, all_clean, by_digest, by_judge, clean, found
+from batch_scan.sandbox.sound import duration_s
 from batch_scan.sandbox.vendor import Seen, Told, VendorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.datastructures import FormData
     from starlette.requests import Request
@@ -69,6 +74,13 @@ class SafeCommsServer(VendorServer):
         keywords_encoding: str = "repeat",
         check_media: bool = True,
         delay_s: float = 0.0,
+        send: str = "upload",
+        pull_timeout_s: float = 30.0,
+        max_redirects: int = 3,
+        pulls_from_loopback: bool = True,
+        pull_refusal: int = 400,
+        private_is_skipped: bool = False,
+        tells_metadata: bool = True,
     ) -> None:
         """Prepare a server.
 
@@ -84,6 +96,13 @@ class SafeCommsServer(VendorServer):
             keywords_encoding: how keywords must come in a form, ``repeat`` or ``json``.
             check_media: refuse (415) what does not begin like sound or a picture.
             delay_s: how long judging takes.
+            send: what a job is told to use: ``upload``, ``base64`` or ``url``; all are served.
+            pull_timeout_s: how long what is named by its URL may take to arrive in all; pictures have 5 s at most.
+            max_redirects: followed on the way to it.
+            pulls_from_loopback: whether addresses of this machine are asked; other private ones never are.
+            pull_refusal: status where a URL cannot be fetched.
+            private_is_skipped: whether what may not be asked is answered as a clean sample, instead.
+            tells_metadata: whether `metadata` of a sound hold its length where they are asked for.
         """
         super().__init__(rate_limit=rate_limit, rate_window_s=rate_window_s, retry_after=retry_after, delay_s=delay_s)
         self.judge: Judge | Teller = judge
@@ -93,8 +112,17 @@ class SafeCommsServer(VendorServer):
         self.max_bytes = max_bytes
         self.keywords_encoding = keywords_encoding
         self.check_media = check_media
+        self.send = send
+        self.pull_timeout_s = pull_timeout_s
+        self.max_redirects = max_redirects
+        self.pulls_from_loopback = pulls_from_loopback
+        self.pull_refusal = pull_refusal
+        self.private_is_skipped = private_is_skipped
+        self.tells_metadata = tells_metadata
         self.urls: dict[str, bytes] = {}
-        """What "public" URLs hold, for requests that name one."""
+        """What URLs hold that nobody serves; all others are really fetched."""
+        self.before_pull: Callable[[str], object] = lambda _url: None
+        """Called in a thread with each URL before it is fetched."""
         self._set_aside = 0
         """Tokens of what is being judged."""
 
@@ -106,7 +134,7 @@ class SafeCommsServer(VendorServer):
     @property
     def table(self) -> Mapping[str, Any]:
         """See `VendorServer.table`."""
-        return {"base_url": self.url}
+        return {"base_url": self.url, **({"send": self.send} if self.send != "upload" else {})}
 
     def judges(self, method: str, path: str) -> bool:  # noqa: ARG002 - the path says it all
         """See `VendorServer.judges`."""
@@ -139,14 +167,22 @@ class SafeCommsServer(VendorServer):
         seen.operation, upload = operation_of(seen.path)
         demand(seen.method == "POST", 405, "Method Not Allowed", "moderation is asked with POST")
         self._admit(seen)
-        fields, content = await (self._form(request, seen) if upload else self._json(request, seen, body))
+        try:
+            fields, content = await (self._form(request, seen) if upload else self._json(request, seen, body))
+        except PrivateAddress:
+            demand(self.private_is_skipped, self.pull_refusal, "Bad Request", "the URL cannot be downloaded")
+            seen.tokens = BASE_TOKENS[seen.operation]
+            return {"id": f"req_{seen.number:09d}"} | clean()
         seen.fields, seen.digest, seen.size_bytes = fields, hashlib.sha256(content).hexdigest(), len(content)
         demand(len(content) <= self.max_bytes, 413, "Payload Too Large", "the file is too large")
         if self.check_media:
             known = content.startswith(MAGIC[seen.operation])
             demand(known, 415, "Unsupported Media Type", f"this is no {seen.operation} we know")
         answer = await self._judged(seen, content, price(seen.operation, fields, self.tier))
-        return {"id": f"req_{seen.number:09d}"} | _asked_for(answer, seen, fields, len(content))
+        told = {"id": f"req_{seen.number:09d}"} | _asked_for(answer, fields)
+        if fields.get("extractMetadata"):
+            told.setdefault("metadata", await asyncio.to_thread(self._metadata, seen.operation, content))
+        return told
 
     async def _judged(self, seen: Seen, content: bytes, tokens: int) -> dict[str, Any]:
         """Have a sample judged while its price is set aside."""
@@ -215,18 +251,35 @@ class SafeCommsServer(VendorServer):
         given = fields.pop(seen.operation, None)
         demand(isinstance(given, str) and given != "", 400, "Bad Request", f"{seen.operation} is required")
         check_fields(seen.operation, fields, self.tier)
-        return fields, self._content(seen.operation, given)
+        return fields, await self._content(seen.operation, given)
 
-    def _content(self, operation: str, given: str) -> bytes:
+    async def _content(self, operation: str, given: str) -> bytes:
         if given.startswith(("http://", "https://")):
-            demand(given in self.urls, 400, "Bad Request", "the URL cannot be downloaded")
-            return self.urls[given]
+            return self.urls[given] if given in self.urls else await self._pulled(operation, given)
         if operation == "image" and given.startswith("data:image/"):
             given = given.partition(";base64,")[2]
         try:
             return base64.b64decode(given, validate=True)
         except binascii.Error:
             raise Problem(400, "Bad Request", f"{operation} is neither a URL nor base64") from None
+
+    async def _pulled(self, operation: str, url: str) -> bytes:
+        await asyncio.to_thread(self.before_pull, url)
+        rules = PullRules(
+            min(self.pull_timeout_s, PULL_S[operation]),
+            self.max_redirects,
+            self.max_bytes,
+            self.pulls_from_loopback,
+            self.pull_refusal,
+        )
+        return await pull(url, rules)
+
+    def _metadata(self, operation: str, content: bytes) -> dict[str, str]:
+        told = {"Format": operation, "Size": str(len(content))}
+        if operation == "audio" and self.tells_metadata:
+            with contextlib.suppress(ValueError):
+                told["Duration"] = time_span(duration_s(content))
+        return told
 
     def _usage(self) -> dict[str, Any]:
         remaining = None if self.token_limit is None else max(0, self.token_limit - self.tokens_used)
@@ -239,14 +292,12 @@ class SafeCommsServer(VendorServer):
         }
 
 
-def _asked_for(answer: Mapping[str, Any], seen: Seen, fields: Mapping[str, Any], size_bytes: int) -> dict[str, Any]:
+def _asked_for(answer: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return an answer with what was asked for and nothing else."""
     told = {name: value for name, value in answer.items() if name != "transcription" or fields.get("transcribe")}
     said = told.get("transcription")
     if isinstance(said, dict) and "text" in said and not fields.get("includeTimestamps"):
         told["transcription"] = said["text"]
-    if fields.get("extractMetadata"):
-        told.setdefault("metadata", {"Format": seen.operation, "Size": str(size_bytes)})
     return told
 
 

@@ -179,9 +179,7 @@ class VisionularServer(VendorServer):
 
     def _told(self, data: Any, message: str = "success", *, code: int = 0, status: int = 200) -> Told:
         has_data = {} if data is None else {"data": data}
-        return Told(
-            {"request_id": f"req-{len(self.requests)}", "code": code, self.message_key: message, **has_data}, status
-        )
+        return Told({"request_id": f"req-{self.noted}", "code": code, self.message_key: message, **has_data}, status)
 
     def _answer(self, request: Request, seen: Seen, body: bytes) -> Told:
         self._check_key(request)

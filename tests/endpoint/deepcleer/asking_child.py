@@ -12,7 +12,8 @@ from pathlib import Path
 
 from batch_scan.endpoint.deepcleer.config import DeepCleerConfig
 from batch_scan.endpoint.deepcleer.endpoint import build
-from tests.endpoint.deepcleer.kit import GOOD_HZ, audio_sample, premises, request_of, sound, stream_sample, table_of
+from tests.endpoint.deepcleer.kit import GOOD_HZ, audio_sample, premises, request_of, stream_sample, table_of
+from tests.endpoint.pulled import sound
 
 SECONDS = 12.0
 

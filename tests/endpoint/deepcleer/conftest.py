@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_scan.sandbox.deepcleer.server import DEFAULT_KEY, DeepCleerServer
-from tests.endpoint.deepcleer.kit import KEY_VARIABLE, MediaHost, judge
+from tests.endpoint.deepcleer.kit import KEY_VARIABLE, judge
+from tests.endpoint.pulled import MediaHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

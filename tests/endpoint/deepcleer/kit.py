@@ -1,11 +1,9 @@
-"""What DeepCleer's tests have in common: sounds and pictures, a judge, a harness, a host of files, whole premises."""
+"""What DeepCleer's tests have in common: pictures, a judge, a harness, whole premises."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import wave
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +19,9 @@ from batch_scan.engine.premises import LedgerHandles
 from batch_scan.ledger import Ledger
 from batch_scan.model import Digest, Request, RequestId, Sample
 from batch_scan.sandbox.judge import Opinion
-from batch_scan.sandbox.serving import ThreadServer
 from batch_scan.vocabulary import Category, Medium
 from tests.endpoint.harness import HttpHarness, Told
+from tests.endpoint.pulled import MediaHost, sound
 from tests.sandbox.judges import Red
 from tests.sandbox.scripted import ScriptedJudge
 
@@ -33,11 +31,9 @@ if TYPE_CHECKING:
 
     from batch_scan.sandbox.deepcleer.server import DeepCleerServer
     from batch_scan.sandbox.faults import Fault
-    from batch_scan.sandbox.serving import Receive, Scope, Send
 
 KEY_VARIABLE = "DEEPCLEER_ACCESS_KEY"
 BAD_HZ, GOOD_HZ = 440.0, 1000.0
-RATE_HZ = 16_000
 BAD_WORD = "damn"
 CALLS = ("audio_sync", "audio", "audio_query", "images", "audio_stream", "finish_stream")
 
@@ -49,23 +45,6 @@ def judge() -> ScriptedJudge:
         words={BAD_WORD: [Opinion(Category.HARASSMENT, 0.85, BAD_WORD)]},
         tones={BAD_HZ: "well damn", GOOD_HZ: "good morning"},
     )
-
-
-def sound(*stretches: tuple[float, float], seed: int = 0) -> bytes:
-    """Return stretches of (Hz, seconds) as a WAV file; 0 Hz is silence, another seed another content."""
-    parts = [
-        np.sin(2 * np.pi * hz * np.arange(int(seconds * RATE_HZ)) / RATE_HZ) * (0.0 if hz == 0 else 0.5)
-        for hz, seconds in stretches
-    ]
-    samples = (np.concatenate(parts) * 32_000).astype("<i2")
-    samples[:1] = seed
-    target = io.BytesIO()
-    with wave.open(target, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE_HZ)
-        file.writeframes(samples.tobytes())
-    return target.getvalue()
 
 
 def picture(red: int, green: int, blue: int, side: int = 32) -> bytes:
@@ -104,24 +83,6 @@ def table_of(url: str, **table: Any) -> dict[str, Any]:
         "found_again_s": 10.0,
         **table,
     }
-
-
-class MediaHost(ThreadServer):
-    """Serves files under paths, as a bucket does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.files: dict[str, bytes] = {}
-
-    def put(self, path: str, content: bytes, query: str = "") -> str:
-        self.files[path] = content
-        return f"{self.url}/{path}{query}"
-
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        content = self.files.get(scope["path"].lstrip("/"))
-        status, body = (404, b"") if content is None else (200, content)
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": body})
 
 
 @contextlib.asynccontextmanager

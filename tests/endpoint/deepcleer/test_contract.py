@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.endpoint.contract import EndpointContract, HttpEndpointContract
-from tests.endpoint.deepcleer.kit import DeepCleerHarness, MediaHost, premises
+from tests.endpoint.deepcleer.kit import DeepCleerHarness, premises
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from batch_scan.sandbox.deepcleer.server import DeepCleerServer
+    from tests.endpoint.pulled import MediaHost
 
 
 class TestFiles(HttpEndpointContract):

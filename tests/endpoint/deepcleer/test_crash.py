@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_scan.sandbox.deepcleer.server import DEFAULT_KEY, DeepCleerServer
-from tests.endpoint.deepcleer.kit import GOOD_HZ, KEY_VARIABLE, MediaHost, judge, sound
+from tests.endpoint.deepcleer.kit import GOOD_HZ, KEY_VARIABLE, judge
+from tests.endpoint.pulled import MediaHost, sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,8 @@ from batch_scan.errors import EndpointError, Failure
 from batch_scan.sandbox import faults
 from batch_scan.sandbox.faults import Fault, Kind
 from batch_scan.vocabulary import Category
-from tests.endpoint.deepcleer.kit import BAD_HZ, GOOD_HZ, audio_sample, request_of, sound, table_of
+from tests.endpoint.deepcleer.kit import BAD_HZ, GOOD_HZ, audio_sample, request_of, table_of
+from tests.endpoint.pulled import sound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

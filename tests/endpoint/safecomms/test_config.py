@@ -13,9 +13,11 @@ from batch_scan.endpoint.safecomms.wire import encode, fields_of
 from batch_scan.model import Digest, Sample
 from batch_scan.vocabulary import Medium
 
+MEDIA = {"audio": Medium.AUDIO, "image": Medium.FRAME}
+
 
 def tokens(operation: str, **table: Any) -> int:
-    return PRICES[operation].tokens(fields_of(SafeCommsConfig.model_validate(table), operation))
+    return PRICES[operation].tokens(fields_of(SafeCommsConfig.model_validate(table), MEDIA[operation]))
 
 
 # Token Usage & Costs, https://safecomms.dev/docs/api/audio and .../image: one option at a time.
@@ -77,7 +79,7 @@ def test_every_priced_option_can_be_set_and_every_option_has_a_price() -> None:
     image = ImageOptions(enable_ocr=True, enhanced_ocr=True, extract_metadata=True)
     config = SafeCommsConfig(audio=audio, image=image)
     for operation in ("audio", "image"):
-        sent = set(fields_of(config, operation)) - {"language"}
+        sent = set(fields_of(config, MEDIA[operation])) - {"language"}
         assert sent == {price.option for price in PRICES[operation].options}
 
 
@@ -95,6 +97,7 @@ def test_every_priced_option_can_be_set_and_every_option_has_a_price() -> None:
         ({"samples": []}, "at least 1 item"),
         ({"samples": ["audio", "audio"]}, "twice"),
         ({"samples": ["utterance"]}, "audio"),
+        ({"samples": ["frame"], "send": "url"}, "samples must name audio"),
         ({"audio_format": "pcm_s16le"}, "mp3"),
         ({"base_url": "http://api.safecomms.dev"}, "must begin with https://"),
         ({"base_url": "https://user:pw@api.safecomms.dev"}, "neither user"),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,21 +166,6 @@ async def test_keywords_can_travel_as_a_json_list_in_a_form(harness: SafeCommsHa
     await endpoint.open()
     await ask(endpoint, harness, Medium.AUDIO)
     assert harness.server.calls[-1].fields["customKeywords"] == ["a, b", "ü"]
-    await endpoint.close()
-
-
-async def test_a_sample_that_has_a_public_url_is_sent_by_it(harness: SafeCommsHarness) -> None:
-    data = sample_of(Medium.AUDIO).data
-    assert data is not None
-    url = "https://media.example.com/a.mp3"
-    harness.server.urls[url] = data
-    endpoint = harness.endpoint(audio={"transcribe": True})
-    await endpoint.open()
-    sample = replace(sample_of(Medium.AUDIO), data=None, url=url)
-    answer = await endpoint.submit(Request(RequestId("r"), "safecomms", "audio", (sample,), 60))
-    assert json.loads(answer.raw)["isClean"] is True
-    assert harness.server.calls[-1].digest == hashlib.sha256(data).hexdigest()
-    assert harness.tokens_charged() == 60
     await endpoint.close()
 
 

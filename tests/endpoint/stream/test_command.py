@@ -194,20 +194,21 @@ def test_every_page_is_fetched_and_written(
 ) -> None:
     async def fill() -> None:
         async with StreamClient(harness.endpoint().config) as client:
-            for number in range(230):
+            for number in range(630):
                 await client.check(f"bs-{number}", {"texts": [f"idiot {number} \U0001f600"]})
 
     asyncio.run(fill())
     parquet = tmp_path / "queue.parquet"
     assert review(str(job), "--parquet", str(parquet)) == 0
     rows = pq.read_table(parquet).to_pylist()
-    assert [row["entity_id"] for row in rows] == [f"bs-{number}" for number in range(230)]
+    assert [row["entity_id"] for row in rows] == [f"bs-{number}" for number in range(630)]
     assert (rows[7]["labels"], rows[7]["texts"]) == (["INSULT"], ["idiot 7 \U0001f600"])
     assert rows[0]["created_at"].year >= 2020
     assert json.loads(rows[0]["item"])["id"] == rows[0]["id"]
     limits = [seen.fields["limit"] for seen in harness.server.requests if seen.path.endswith("review_queue")]
-    assert limits == [100, 100, 100]
-    assert capsys.readouterr().out.endswith(f"and 180 more\n230 items written to {parquet}\n")
+    assert limits == [100] * 7
+    assert pq.ParquetFile(parquet).num_row_groups == 2, "the queue is written as it comes"
+    assert capsys.readouterr().out.endswith(f"and 580 more\n630 items written to {parquet}\n")
     assert [path.name for path in tmp_path.glob("*queue*")] == ["queue.parquet"]
 
 

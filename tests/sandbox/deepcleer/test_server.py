@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from batch_scan.sandbox.deepcleer.server import DEFAULT_KEY, DeepCleerServer
-from tests.endpoint.deepcleer.kit import BAD_HZ, GOOD_HZ, MediaHost, judge, picture, sound
+from tests.endpoint.deepcleer.kit import BAD_HZ, GOOD_HZ, judge, picture
+from tests.endpoint.pulled import MediaHost, sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_scan.endpoint.config import LimitTable, ServiceConfig
+from batch_scan.endpoint.interface import BatchLimits, Needs, StreamNeeds
+from batch_scan.flow import Bounds, Flow, Kind, request_bytes
+from batch_scan.media.interface import FrameTally
+from batch_scan.model import MediaInfo, Shortfall
+from batch_scan.vocabulary import Reason, Verdict
+from tests.asking_kit import Hold, ToyEndpoint, ledger_in, sample_of, without_data
+from tests.scan_kit import Shelf, Words, rows_of, scan_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+    from pathlib import Path
+
+    from batch_scan.flow import Place
+    from batch_scan.media.interface import FrameSpec
+    from batch_scan.model import FileResult, Item, Sample
+    from batch_scan.scan import Scan
+    from tests.asking_kit import Step
+
+ONE = Bounds(decoders=1, files=1)
+WAITING = 64
+"""How many files may wait besides those that are extracted, for services that take few requests at a time."""
+
+
+def eyes(*script: Step, concurrency: int = 8) -> ToyEndpoint:
+    config = ServiceConfig(limit=LimitTable(concurrency=concurrency))
+    return ToyEndpoint(*script, needs=Needs(frame=BatchLimits(samples=1)), config=config)
+
+
+def player(*script: Step) -> ToyEndpoint:
+    return ToyEndpoint(*script, name="plays", needs=Needs(stream=StreamNeeds(pictures=True)))
+
+
+class Counted(Shelf):
+    """Counts the files that are open, and tells when there are so many."""
+
+    def __init__(self, directory: Path, wanted: int = 0) -> None:
+        super().__init__(directory)
+        self.open = self.most = 0
+        self.reached = asyncio.Event()
+        self._wanted = wanted
+
+    @contextlib.asynccontextmanager
+    async def fetch(self, item: Item) -> AsyncIterator[Path]:
+        async with super().fetch(item) as path:
+            self.open += 1
+            self.most = max(self.most, self.open)
+            if self.open == self._wanted:
+                self.reached.set()
+            try:
+                yield path
+            finally:
+                self.open -= 1
+
+
+class Films(Words):
+    """A word `wait` keeps the decoder until it is told to go on; a file that begins with `sound` has no pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def probe(self, path: Path, *, is_lasting: bool = True) -> MediaInfo:
+        media = await super().probe(path)
+        return replace(media, video=()) if path.name.startswith("sound") else media
+
+    async def frames(self, path: Path, info: MediaInfo, spec: FrameSpec) -> AsyncIterator[Sample | FrameTally]:
+        async for event in super().frames(path, info, spec):
+            if not isinstance(event, FrameTally) and event.data == b"wait":
+                self.waits.set()
+                await self.go_on.wait()
+            yield event
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Counted:
+    (tmp_path / "archive").mkdir()
+    return Counted(tmp_path / "archive", ONE.files + WAITING)
+
+
+async def rows_until(scan: Scan, count: int, bounds: Bounds) -> tuple[list[str], AsyncIterator[FileResult]]:
+    """Return the names of the first rows, and what yields the others."""
+    results = aiter(scan.results(bounds))
+    return [(await anext(results)).row.item.uri.rpartition("/")[2] for _ in range(count)], results
+
+
+# ------------------------------------------------------------------------------------------------------ whole scans
+
+
+async def test_a_long_play_holds_no_other_file_up(tmp_path: Path, shelf: Counted) -> None:
+    shelf.add("film", "a long play")
+    small = {shelf.add(f"small{number}", f"word {number}").uri.rpartition("/")[2] for number in range(20)}
+    hold = Hold()
+    async with ledger_in(tmp_path) as ledger:
+        scan = scan_of(ledger, shelf, eyes(), None, player(hold))
+        names, results = await rows_until(scan, 20, ONE)
+        assert set(names) == small
+        hold.let_go.set()
+        assert [one.row.verdict async for one in results] == [Verdict.KEEP]
+
+
+async def test_twins_of_a_file_that_lasts_hold_no_other_file_up(tmp_path: Path, shelf: Counted) -> None:
+    for name in ("film", "twin", "triplet"):
+        shelf.add(name, "a long play")
+    shelf.add("small", "word")
+    hold = Hold()
+    async with ledger_in(tmp_path) as ledger:
+        scan = scan_of(ledger, shelf, eyes(), None, player(hold))
+        names, results = await rows_until(scan, 1, ONE)
+        assert names == ["small"]
+        hold.let_go.set()
+        assert sorted([bool(one.row.duplicate_of) async for one in results]) == [False, True, True]
+
+
+async def test_decoders_go_on_up_to_the_bound_while_a_service_is_held_and_not_beyond(
+    tmp_path: Path, shelf: Counted
+) -> None:
+    for number in range(2 * WAITING):
+        shelf.add(f"{number:03}", f"word{number}")
+    hold, reader = Hold(), Words()
+    async with ledger_in(tmp_path) as ledger:
+        running = asyncio.create_task(rows_of(scan_of(ledger, shelf, eyes(hold, concurrency=1), reader), ONE))
+        await hold.arrived.wait()
+        await shelf.reached.wait()
+        hold.let_go.set()
+        rows = await running
+    assert len(rows) == 2 * WAITING
+    assert shelf.most == ONE.files + WAITING
+    assert shelf.open == 0
+
+
+async def test_small_files_are_asked_about_before_a_long_film_ends(tmp_path: Path, shelf: Counted) -> None:
+    film = " ".join(f"scene{number}" for number in range(300))
+    shelf.add("film", film)
+    for number in range(10):
+        shelf.add(f"small{number}", f"word{number}")
+    service = eyes(concurrency=1)
+    async with ledger_in(tmp_path) as ledger:
+        rows = await rows_of(scan_of(ledger, shelf, service), Bounds(decoders=1, files=4))
+    asked = [(request.samples[0].data or b"").decode() for request in service.submitted]
+    assert max(at for at, word in enumerate(asked) if word.startswith("word")) < asked.index("scene299")
+    assert list(rows)[-1] == "film"
+
+
+async def test_a_decoder_that_takes_long_leaves_the_others_to_small_files(tmp_path: Path, shelf: Counted) -> None:
+    shelf.add("film", "scene wait scene2")
+    for number in range(10):
+        shelf.add(f"small{number}", f"word{number}")
+    reader = Films()
+    async with ledger_in(tmp_path) as ledger:
+        scan = scan_of(ledger, shelf, eyes(), reader)
+        names, results = await rows_until(scan, 10, Bounds(decoders=2, files=2))
+        assert "film" not in names
+        reader.go_on.set()
+        assert [one.row.verdict async for one in results] == [Verdict.KEEP]
+
+
+async def test_the_oldest_film_is_finished_first(tmp_path: Path, shelf: Counted) -> None:
+    for name in ("a", "b", "c", "d"):
+        shelf.add(name, " ".join(f"{name}{number}" for number in range(30)))
+    async with ledger_in(tmp_path) as ledger:
+        rows = await rows_of(scan_of(ledger, shelf, eyes(concurrency=1)), Bounds(decoders=2, files=4))
+    assert next(iter(rows)) == "a"
+
+
+async def test_leaving_in_the_middle_leaves_no_task_and_no_turn_behind(tmp_path: Path, shelf: Counted) -> None:
+    for number in range(8):
+        shelf.add(f"{number}", " ".join(f"{number}-{at}" for at in range(20)))
+    hold = Hold()
+    service = eyes(hold, concurrency=1)
+    async with ledger_in(tmp_path) as ledger:
+        before = asyncio.all_tasks()
+        scan = scan_of(ledger, shelf, service, None, player())
+        running = asyncio.create_task(rows_of(scan, Bounds(decoders=2, files=4)))
+        await hold.arrived.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert shelf.open == 0
+        hold.let_go.set()
+        for asker in scan._scope.takers.askers:
+            assert await asker.delivery.drain(10) == 0
+        assert asyncio.all_tasks() <= before | {asyncio.current_task()}
+        again = await rows_of(scan, Bounds(decoders=2, files=4))
+    assert [one.row.verdict for one in again.values()] == [Verdict.KEEP] * 8
+
+
+async def test_at_the_time_limit_what_waits_in_line_gets_its_row_while_an_answer_is_still_out(
+    tmp_path: Path, shelf: Counted
+) -> None:
+    for number in range(30):
+        shelf.add(f"{number:02}", f"a{number} b{number} c{number}")
+    hold = Hold()
+    async with ledger_in(tmp_path) as ledger:
+        scan = scan_of(ledger, shelf, eyes(hold, concurrency=1))
+        results = aiter(scan.results(Bounds(decoders=2, files=4)))
+        first = asyncio.ensure_future(anext(results))
+        await hold.arrived.wait()
+        scan._scope.gate.shut = Shortfall(Reason.TIME_LIMIT, "the time limit had passed")
+        late = [await first, *[await anext(results) for _ in range(28)]]
+        assert {one.row.reason for one in late} == {Reason.TIME_LIMIT}
+        hold.let_go.set()
+        assert len([one async for one in results]) == 1
+
+
+# -------------------------------------------------------------------------------------------------------- one place
+
+
+async def places_of(bounds: Bounds, count: int) -> list[Place]:
+    flow = Flow(replace(bounds, files=count), ())
+    return [await flow.admit() for _ in range(count)]
+
+
+async def letters(text: str, closed: list[str]) -> AsyncGenerator[str, None]:
+    try:
+        for letter in text:
+            yield letter
+    finally:
+        closed.append(text)
+
+
+async def test_a_decoder_aside_lends_its_core_and_has_it_again_before_it_goes_on() -> None:
+    first, second = await places_of(ONE, 2)
+    closed: list[str] = []
+    old = first.decoded(Kind.PICTURES, letters("ab", closed))
+    assert await anext(old) == "a"
+    young = second.decoded(Kind.PICTURES, letters("xyz", closed))
+    waits = asyncio.ensure_future(anext(young))
+    await asyncio.sleep(0)
+    assert not waits.done()
+    async with first.aside(Kind.PICTURES):
+        assert await waits == "x"
+        back = asyncio.ensure_future(anext(young))
+        assert await back == "y"
+        await young.aclose()
+    assert [letter async for letter in old] == ["b"]
+    assert closed == ["xyz", "ab"]
+    async with second.working():
+        pass
+
+
+async def test_a_decoder_closed_while_it_is_aside_does_not_give_its_core_back_twice() -> None:
+    first, second = await places_of(ONE, 2)
+    decoder = first.decoded(Kind.SOUND, letters("ab", []))
+    await anext(decoder)
+    with pytest.raises(ZeroDivisionError):
+        async with first.aside(Kind.SOUND):
+            raise ZeroDivisionError
+    await decoder.aclose()
+    async with second.working():
+        waits = asyncio.ensure_future(first._shares.working.acquire(0))
+        await asyncio.sleep(0)
+        assert not waits.done()
+    await waits
+
+
+async def test_pictures_that_wait_leave_a_decoder_to_sound() -> None:
+    places = await places_of(ONE, 4)
+    async with contextlib.AsyncExitStack() as stack:
+        for place in places[:2]:
+            decoder = await stack.enter_async_context(
+                contextlib.aclosing(place.decoded(Kind.PICTURES, letters("ab", [])))
+            )
+            await anext(decoder)
+            await stack.enter_async_context(place.aside(Kind.PICTURES))
+        third = asyncio.ensure_future(anext(places[2].decoded(Kind.PICTURES, letters("x", []))))
+        assert [letter async for letter in places[3].decoded(Kind.SOUND, letters("s", []))] == ["s"]
+        assert not third.done()
+        third.cancel()
+        await asyncio.gather(third, return_exceptions=True)
+
+
+async def test_a_file_of_which_nothing_is_decoded_has_no_core_to_lend() -> None:
+    (place,) = await places_of(ONE, 1)
+    async with place.aside(Kind.PICTURES), place.aside(None), place.working():
+        pass
+
+
+def test_only_bytes_take_room() -> None:
+    remembered, fresh = without_data(sample_of("word")), sample_of("word")
+    assert request_bytes([remembered, remembered]) == 0
+    assert request_bytes([remembered, fresh]) > len("word")
