@@ -9,6 +9,7 @@ Pictures are scaled and encoded as in a scan, and dropped.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -106,4 +107,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what an interrupt has to say, the one that started it says
     main()

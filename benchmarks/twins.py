@@ -1,4 +1,7 @@
-"""What it costs to find near-twins of pictures, against encoding them; both in process time over the same pictures."""
+"""What it costs to find near-twins of pictures, against encoding them; both in process time over the same pictures.
+
+Most pictures of a film differ at a glance. A twin is looked at more closely, and is not encoded.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import av
 
-from batch_scan.media.twins import is_twin
 from batch_scan.media.worker_picture import PictureMaker
+from batch_scan.media.worker_sampler import Look
 from benchmarks import media
 from benchmarks.measure import spread, table
 
@@ -22,7 +25,15 @@ if TYPE_CHECKING:
 
 _PICTURES = 100
 _FILMS = ("web", "hevc", "480p")
-_HEAD = ("film", "scale, ms", "encode, ms", "thumbnail and comparison, ms", "share of encoding", "share of all three")
+_HEAD = (
+    "film",
+    "scale, ms",
+    "encode, ms",
+    "compare, ms",
+    "compare twins, ms",
+    "compare / encode",
+    "compare twins / encode",
+)
 
 
 def measure(options: Options) -> str:
@@ -36,21 +47,25 @@ def measure(options: Options) -> str:
             frames = [frame for _, frame in zip(range(_PICTURES), container.decode(stream), strict=False)]
             maker = PictureMaker(640, 85, stream.sample_aspect_ratio)
         timed = [_timed(maker, frames) for _ in range(options.runs)]
-        scale, encode, find = ([run[part] for run in timed] for part in range(3))
-        share = statistics.median(one / other for one, other in zip(find, encode, strict=True))
-        of_all = statistics.median(run[2] / sum(run) for run in timed)
-        rows.append([kind.name, *(spread(each) for each in (scale, encode, find)), f"{share:.2f}", f"{of_all:.2f}"])
+        scale, encode, other, twin = ([run[part] for run in timed] for part in range(4))
+        shares = (
+            statistics.median(one / whole for one, whole in zip(finding, encode, strict=True))
+            for finding in (other, twin)
+        )
+        parts = (spread(each) for each in (scale, encode, other, twin))
+        rows.append([kind.name, *parts, *(f"{share:.2f}" for share in shares)])
     return table(_HEAD, rows)
 
 
-def _timed(maker: PictureMaker, frames: list[VideoFrame]) -> tuple[float, float, float]:
-    """Return what scaling, encoding and finding twins take for one picture, milliseconds."""
+def _timed(maker: PictureMaker, frames: list[VideoFrame]) -> tuple[float, float, float, float]:
+    """Return what scaling, encoding, comparing others and comparing twins takes for one picture, milliseconds."""
     scaled = [maker.scaled(frame) for frame in frames]
-    first = maker.thumbnail(scaled[0])
+    first = Look(scaled[0], maker)
     return (
         _each_ms(lambda: [maker.scaled(frame) for frame in frames]),
         _each_ms(lambda: [maker.jpeg(picture, 0) for picture in scaled]),
-        _each_ms(lambda: [is_twin(maker.thumbnail(picture), first) for picture in scaled]),
+        _each_ms(lambda: [Look(picture, maker).is_twin(first) for picture in scaled]),
+        _each_ms(lambda: [Look(scaled[0], maker).is_twin(first) for _ in scaled]),
     )
 
 

@@ -7,7 +7,10 @@ media room's own decoding in one process that throws its pictures away, and one 
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from batch_scan.media.program import ffmpeg_exe
@@ -62,6 +65,29 @@ def program(path: Path, interval_s: float, mode: str, scratch: Path) -> Cost:
 def full(path: Path) -> Cost:
     """Decode every picture of a file and drop it."""
     return run([sys.executable, "-m", "benchmarks.bare", path, "--all"])
+
+
+def bare_start() -> Cost:
+    """Start the process that decodes with nothing around it, and do nothing."""
+    return run([sys.executable, "-c", "import benchmarks.bare"])
+
+
+def side_by_side(files: Sequence[Path], interval_s: str, processes: int, *, sound: bool = False) -> Cost:
+    """Decode files with nothing around it in so many processes, the files dealt out evenly: what a machine can do.
+
+    Sound comes after the pictures, by the best bare command for it, thrown away. Only the wall time is told.
+    """
+    began_s = time.perf_counter()
+    dealt = [list(files[at::processes]) for at in range(processes)]
+    with ThreadPoolExecutor(processes) as pool:
+        list(pool.map(lambda own: _decode(own, interval_s, sound=sound), dealt))
+    return Cost(0.0, time.perf_counter() - began_s, 0)
+
+
+def _decode(files: Sequence[Path], interval_s: str, *, sound: bool) -> None:
+    run([sys.executable, "-m", "benchmarks.bare", "--interval", interval_s, *files])
+    for path in files if sound else ():
+        run([*_input(path), "-vn", "-ac", "1", "-ar", "16000", "-f", "flac", os.devnull])
 
 
 def _input(path: Path, *before: str) -> Sequence[str | Path]:
