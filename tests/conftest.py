@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_scan.sandbox.safecomms.server import SafeCommsServer
+from tests.source import stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.source.stores import StoreServer
 
 _SCRUBBED = re.compile(
     r"^(?:(?:https?|all|no|ftp)_proxy|ssl_cert_(?:file|dir)|sslkeylogfile|requests_ca_bundle|curl_ca_bundle|netrc|"
@@ -50,4 +53,32 @@ def _no_unexpected_errors(caplog: pytest.LogCaptureFixture, expected_errors: lis
 def safecomms_server() -> Iterator[SafeCommsServer]:
     """A SafeComms-shaped server that finds everything clean; a test changes its judge, limits and faults."""
     with SafeCommsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[StoreServer]:
+    """S3, one server for all tests of a process; so are the others."""
+    with stores.moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nanio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
+    """S3 that checks signatures."""
+    with stores.nanio(tmp_path_factory.mktemp("nanio")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fake_gcs() -> Iterator[StoreServer]:
+    """Google Cloud Storage."""
+    with stores.fake_gcs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
+    """Azure."""
+    with stores.azurite(tmp_path_factory.mktemp("azurite")) as server:
         yield server

@@ -44,30 +44,6 @@ NOT_IN_A_BUCKET = {"link.mp4"}
 MOST_KIB = 400 << 10
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[StoreServer]:
-    with stores.moto() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def nanio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
-    with stores.nanio(tmp_path_factory.mktemp("nanio")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def fake_gcs() -> Iterator[StoreServer]:
-    with stores.fake_gcs() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
-    with stores.azurite(tmp_path_factory.mktemp("azurite")) as server:
-        yield server
-
-
 @pytest.fixture
 def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """An empty bucket of the server that the test names as its parameter, of moto where it names none."""

@@ -219,24 +219,6 @@ def test_a_row_that_is_replaced_while_the_vendor_pulls_it_is_changed_and_scanned
 # ------------------------------------------------------------------------------------------------------------- buckets
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[StoreServer]:
-    with stores.moto() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def nanio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
-    with stores.nanio(tmp_path_factory.mktemp("nanio")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
-    with stores.azurite(tmp_path_factory.mktemp("azurite")) as server:
-        yield server
-
-
 @pytest.fixture
 def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """An empty bucket of the server that the test names as its parameter, of nanio where it names none."""

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.source import stores
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,34 +22,6 @@ def public_directory() -> Iterator[Path]:
         yield directory
         for one in directory.iterdir():
             one.chmod(0o700)
-
-
-@pytest.fixture(scope="session")
-def moto() -> Iterator[StoreServer]:
-    """S3, one server for all tests of a process; so are the others."""
-    with stores.moto() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def nanio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
-    """S3 that checks signatures."""
-    with stores.nanio(tmp_path_factory.mktemp("nanio")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def fake_gcs() -> Iterator[StoreServer]:
-    """Google Cloud Storage."""
-    with stores.fake_gcs() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
-    """Azure."""
-    with stores.azurite(tmp_path_factory.mktemp("azurite")) as server:
-        yield server
 
 
 @pytest.fixture
