@@ -16,6 +16,13 @@ from benchmarks.extraction import TWO_HOURS
 
 ROOT = Path(benchmarks.__file__).parents[1]
 COMMAND = (sys.executable, "-m", "benchmarks")
+_BOOT = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("benchmarks", run_name="__main__", alter_sys=True)
+"""
+INTERRUPTIBLE = (sys.executable, "-c", _BOOT)
+"""The same where tests run in the background, in which a shell has interrupts ignored."""
 SHORT = ("--runs", "1", "--length", "2")
 
 
@@ -104,11 +111,14 @@ def test_a_place_for_media_that_is_none_is_told_of(tmp_path: Path, capsys: pytes
 
 def test_an_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
     words = ("flac", "--runs", "1000000", "--length", "2", "--media", str(tmp_path))
-    with subprocess.Popen([*COMMAND, *words], cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
-        while not (tmp_path / "sound-2s.m4a").exists() and child.poll() is None:
-            time.sleep(0.01)
-        child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=60)
+    with subprocess.Popen([*INTERRUPTIBLE, *words], cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            while not (tmp_path / "sound-2s.m4a").exists() and child.poll() is None:
+                time.sleep(0.01)
+            child.send_signal(signal.SIGINT)
+            _, err = child.communicate(timeout=60)
+        finally:
+            child.kill()
 
     assert child.returncode == 130
     assert err.splitlines()[-1] == "interrupted; media that was made stays, and what was measured stands above"
