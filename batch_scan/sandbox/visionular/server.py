@@ -123,8 +123,8 @@ class VisionularServer(VendorServer):
 
     @property
     def table(self) -> Mapping[str, Any]:
-        """See `VendorServer.table`."""
-        return {"base_url": self.url, "ingest_url": self.ingest_url}
+        """See `VendorServer.table`. A film of one picture has no records: a trial need not wait minutes for them."""
+        return {"base_url": self.url, "ingest_url": self.ingest_url, "settle_max_s": 60.0 + self.records_late_s}
 
     @property
     def ingest_url(self) -> str:
