@@ -184,6 +184,6 @@ def test_anything_but_h264_is_refused(tag: bytes) -> None:
 
 
 def test_a_server_says_what_a_job_needs_to_ask_it(server: VisionularServer) -> None:
-    assert server.table == {"base_url": server.url, "ingest_url": server.ingest_url}
+    assert server.table == {"base_url": server.url, "ingest_url": server.ingest_url, "settle_max_s": 60.0}
     assert server.secrets == {"VISIONULAR_ACCESS_TOKEN": DEFAULT_TOKEN}
     assert server.ingest_url.startswith("rtmp://127.0.0.1:")
