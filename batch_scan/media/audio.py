@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
 from batch_scan.media.chunks import WINDOW_S, Kind, Window, measure
-from batch_scan.media.coverage import OGG_PAGE_BYTES, SoundRead, ends_within_ogg_page, judge
+from batch_scan.media.coverage import OGG_PAGE_BYTES, TOLERANCE_S, SoundRead, ends_within_ogg_page, judge
 from batch_scan.media.decoder import Lane, wall_limit
 from batch_scan.media.interface import AudioTally, Chunk, Silence
 from batch_scan.media.mix import channels_kept, keep_channels, mixed
@@ -52,6 +52,7 @@ _BLOCK_CHANNELS: Final = 8
 """... and of fewer where there are more channels than these."""
 
 _Count = Annotated[int, Field(ge=0)]
+_Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Tally(Told):
@@ -59,7 +60,8 @@ class _Tally(Told):
 
     frames: _Count
     refused: _Count
-    unheard_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    unheard_s: _Seconds
+    unheard_before_s: _Seconds
     complaint: str
     container_complaint: str
     late: str
@@ -143,7 +145,8 @@ class _Track:
             return declared_s
         if declared_s is None and self._info.main_video is None and len(self._info.audio) == 1:
             declared_s = self._info.duration_s
-        return None if declared_s is None else max(0.0, declared_s - self._timeline.start_s)
+        begins_s = max(0.0, self._timeline.start_s - self._seen.unheard_before_s)
+        return None if declared_s is None else max(0.0, declared_s - begins_s)
 
     async def read(self) -> AsyncGenerator[Event, None]:
         """Yield all that is to be said of the track."""
@@ -209,6 +212,8 @@ class _Track:
         except (wire.WireError, ValidationError):
             raise _malformed() from None
         self._seen.frames, self._seen.refused, self._seen.unheard_s = tally.frames, tally.refused, tally.unheard_s
+        if tally.unheard_before_s > TOLERANCE_S[0]:
+            self._seen.unheard_before_s = tally.unheard_before_s
         self._seen.complaint, self._seen.container_complaint = tally.complaint, tally.container_complaint
         self._late = clean_text(tally.late)
 

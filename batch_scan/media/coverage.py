@@ -48,7 +48,9 @@ class SoundRead:
     refused: int = 0
     """... and how often it could not."""
     unheard_s: float = 0.0
-    """How long the packets last after which no sound came any more."""
+    """How long the packets last after which no sound came any more, ..."""
+    unheard_before_s: float = 0.0
+    """... and those before any came; 0 where it is but the delay of a decoder."""
     complaint: str = ""
     """The last thing that demuxer or decoder complained of; untrusted, empty where none did."""
     container_complaint: str = ""
@@ -79,7 +81,8 @@ def judge(
     """
     heard_s = (read.decoded + read.still) / read.rate_hz
     lost_s = sum(end - start for start, end in read.lost) / read.rate_hz
-    tally = AudioTally(track, heard_s + lost_s if declared_s is None else declared_s, heard_s)
+    there_s = read.unheard_before_s + heard_s + lost_s
+    tally = AudioTally(track, there_s if declared_s is None else declared_s, heard_s)
     because = f": {clean_text(read.complaint, _COMPLAINT_CHARS)}" if read.complaint else ""
     short: list[Shortfall] = []
     if read.lost:
@@ -90,6 +93,9 @@ def judge(
         short.append(Shortfall(Reason.DAMAGED, f"no sound could be decoded{because}"))
     elif declared_s is not None and declared_s - heard_s - lost_s > _tolerance_s(declared_s):
         detail = f"sound decoded to {heard_s:.1f} s of {declared_s:.1f} s declared{because}"
+        short.append(Shortfall(Reason.DAMAGED, detail))
+    elif read.unheard_before_s:
+        detail = f"{read.unheard_before_s:.1f} s of sound at the beginning could not be decoded{because}"
         short.append(Shortfall(Reason.DAMAGED, detail))
     elif read.unheard_s > TOLERANCE_S[0]:
         detail = f"{read.unheard_s:.1f} s of sound after {heard_s + lost_s:.1f} s could not be decoded{because}"

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from batch_scan.media.wanted import EPSILON_S
-from batch_scan.media.worker_progress import LEAD_IN_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +49,7 @@ class PlainPass:
     def _note_hidden(self, shown: Shown) -> None:
         progress = self._progress
         missed_s = progress.missed_before(shown.time_s)
-        is_first = progress.wanted.next_index == 0 and shown.time_s <= LEAD_IN_S
+        is_first = progress.wanted.next_index == 0 and shown.time_s <= progress.lead_in_s
         if missed_s is not None and shown.time_s - missed_s > self._patience_s and not is_first:
             progress.hidden += max(progress.wanted.left_before(shown.time_s) - 1, 0)
             progress.hidden_at_s.append(missed_s)

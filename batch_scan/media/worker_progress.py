@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from batch_scan.media.worker_decode import Shown
 
 LEAD_IN_S: Final = 10.0
-"""A recording may begin between keyframes: that much of its beginning may be impossible to decode for anyone."""
+"""A recording may begin between keyframes: that much of its beginning may be impossible to decode for anyone, ..."""
 
 
 class Mistrusted(Exception):  # noqa: N818 - not an error: the plain pass takes over
@@ -45,6 +45,11 @@ class Progress:
     undecoded_from_s: float | None = None
     """From here to the end of the packets no picture came, though some were wanted."""
     _expected_s: list[float] = field(default_factory=list)
+
+    @property
+    def lead_in_s(self) -> float:
+        """... and is not called damage where the first wanted time alone lies in it."""
+        return min(LEAD_IN_S, self.wanted.interval_s)
 
     def expect(self, time_s: float) -> None:
         """Note that a packet promises a picture at `time_s`."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from batch_scan.media.wanted import EPSILON_S, WantedTimes
 from batch_scan.media.ways import Whole
-from batch_scan.media.worker_progress import LEAD_IN_S, Mistrusted
+from batch_scan.media.worker_progress import Mistrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ class SelectivePass:
             return False
         if self._undecodable_from_s is None:
             self._undecodable_from_s = time_s
-        if time_s - self._undecodable_from_s > LEAD_IN_S:
+        if time_s - self._undecodable_from_s > self._progress.lead_in_s:
             raise Mistrusted(Whole.NO_KEYFRAME)
         return True
 
@@ -186,7 +186,7 @@ class SelectivePass:
             if not self._wanted.wants(shown.time_s) or self._progress.stop_if_full(shown.time_s):
                 continue
             missed_s = self._progress.missed_before(shown.time_s)
-            is_first = self._wanted.next_index == 0 and shown.time_s <= LEAD_IN_S
+            is_first = self._wanted.next_index == 0 and shown.time_s <= self._progress.lead_in_s
             if missed_s is not None and not is_first:
                 raise Mistrusted(Whole.OTHER_TIMES)
             yield self._progress.take(shown)

@@ -57,6 +57,7 @@ class TrackSound:
         self._frames = 0
         self._refused = 0
         self._unheard = _Unheard()
+        self._before_ticks: int | None = None
         self._start = 0
         self._tick_num = self._tick_den = 1
         self._complaint = ""
@@ -75,11 +76,11 @@ class TrackSound:
                 if packet.size and packet.stream_index == stream.index:
                     self._unheard.note(packet)
                     self._decode(stream, packet)
-            unheard_s = self._unheard.ticks * self._tick_num / self._tick_den
+            unheard_ticks = self._unheard.ticks
             self._decode(stream, None)
             self._end_shape()
             self._blocks.send_rest()
-            self._send(wire.pack_json(wire.Kind.TALLY, self._tally(container, unheard_s)))
+            self._send(wire.pack_json(wire.Kind.TALLY, self._tally(container, unheard_ticks)))
 
     def _stream(self, container: InputContainer) -> AudioStream:
         index = self._request["track"]
@@ -131,6 +132,8 @@ class TrackSound:
             at = self._next
         self._next = at + frame.samples
         self._keep(self._resampler.put(frame, at))
+        if self._before_ticks is None:
+            self._before_ticks = self._unheard.ticks
         self._unheard = _Unheard()
 
     def _end_shape(self) -> None:
@@ -150,12 +153,16 @@ class TrackSound:
         self._refused += 1
         self._complaint = self._complaint or what
 
-    def _tally(self, container: InputContainer, unheard_s: float) -> dict[str, Any]:
+    def _seconds(self, ticks: int) -> float:
+        return ticks * self._tick_num / self._tick_den
+
+    def _tally(self, container: InputContainer, unheard_ticks: int) -> dict[str, Any]:
         name = container.format.name
         return {
             "frames": self._frames,
             "refused": self._refused,
-            "unheard_s": unheard_s,
+            "unheard_s": self._seconds(unheard_ticks),
+            "unheard_before_s": self._seconds(self._before_ticks or 0),
             "complaint": self._log.complaint or self._complaint,
             "container_complaint": self._log.complaint_of(name),
             "late": late_sound(container) if name in GROWING_FORMATS else "",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import os
 import subprocess
 import sys
@@ -479,15 +480,16 @@ async def test_half_a_file_that_declares_no_length_is_damaged(
     assert chunks_of(events)
 
 
-def with_undecodable_end(source: Path, path: Path, from_s: float) -> Path:
-    """Copy a track into a Matroska that was recorded live, and so declares no length, with nonsense at its end."""
+def with_nonsense(source: Path, path: Path, from_s: float, to_s: float = math.inf) -> Path:
+    """Copy a track into a Matroska that was recorded live, and so declares no length, with nonsense in a stretch."""
     with av.open(str(source)) as given, av.open(str(path), "w", format="matroska", options={"live": "1"}) as taken:
         track = given.streams.audio[0]
         copy = taken.add_stream_from_template(track)
         for packet in given.demux(track):
             if packet.pts is None:  # the end
                 continue
-            sent = Packet(b"\xff" * packet.size) if float(packet.pts * packet.time_base) >= from_s else packet
+            is_lost = from_s <= float(packet.pts * packet.time_base) < to_s
+            sent = Packet(b"\xff" * packet.size) if is_lost else packet
             sent.pts, sent.dts, sent.time_base = packet.pts, packet.dts, packet.time_base
             sent.duration, sent.is_keyframe, sent.stream = packet.duration, packet.is_keyframe, copy
             taken.mux(sent)
@@ -501,9 +503,23 @@ async def test_an_end_that_cannot_be_decoded_is_damage_also_where_no_length_is_d
     whole = tone(tmp_path / "whole.mka", 10, *args)
     info = info_for(None, container="matroska,webm", video=True)
     for from_s, reasons in ((20, []), (6, [Reason.DAMAGED])):
-        events = await heard(with_undecodable_end(whole, tmp_path / "live.mka", from_s), info)
+        events = await heard(with_nonsense(whole, tmp_path / "live.mka", from_s), info)
         assert [short.reason for short in shortfalls_of(events)] == reasons
         assert only_chunk(events).sample.end_s == pytest.approx(min(from_s, 10), abs=0.2)
+
+
+@pytest.mark.parametrize("declared_s", [None, 10.0])
+async def test_a_beginning_that_cannot_be_decoded_is_damage_and_no_late_beginning(
+    tmp_path: Path, declared_s: float | None
+) -> None:
+    whole = tone(tmp_path / "whole.mka", 10, "-c:a", "aac")
+    info = info_for(declared_s, container="matroska,webm", video=True)
+    events = await heard(with_nonsense(whole, tmp_path / "live.mka", 0.0, 4.0), info)
+    assert [short.reason for short in shortfalls_of(events)] == [Reason.DAMAGED]
+    assert only_chunk(events).sample.start_s == pytest.approx(4, abs=0.2)
+    (tally,) = [event for event in events if isinstance(event, AudioTally)]
+    assert tally.planned_s == pytest.approx(10, abs=0.2)
+    assert tally.decoded_s == pytest.approx(6, abs=0.2)
 
 
 async def test_a_damaged_stretch_is_named_and_sound_after_it_keeps_its_time(tmp_path: Path) -> None:
@@ -634,7 +650,8 @@ def say(kind, body): os.write(1, wire.pack(kind, body))
 def sound(samples, told):
     os.write(1, wire.pack_sound(wire.Sound((wire.Stamp(0, told, False),), b"\\x10\\x20" * 2 * samples)))
 
-TALLY = b'{"frames": 9, "refused": 0, "unheard_s": 0, "complaint": "", "container_complaint": "", "late": ""}'
+COUNTS = b'"frames": 9, "refused": 0, "unheard_s": 0, "unheard_before_s": 0'
+TALLY = b'{' + COUNTS + b', "complaint": "", "container_complaint": "", "late": ""}'
 say(wire.Kind.END, b"{}")
 sys.stdin.buffer.read(wire.unpack_header(sys.stdin.buffer.read(wire.HEADER.size))[1])
 sound(16_000, 16_000)
