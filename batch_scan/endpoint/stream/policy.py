@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from batch_scan.endpoint.stream import wire
+from batch_scan.endpoint.stream import strictness, wire
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.untrusted import clean_text
 
@@ -59,14 +59,14 @@ def missing_policy(config: StreamConfig) -> EndpointError:
 def check_policy(config: StreamConfig, kept: Mapping[str, Any]) -> None:
     """Compare a policy that was read before a scan with the job's.
 
-    Raises EndpointError (`FATAL`) where it lacks rules of the job: what they are about would pass as clean.
+    Raises EndpointError (`FATAL`) where it lacks rules of the job or is laxer: what they are about would pass as clean.
     """
     missing = [rule for section in _SECTIONS for rule in _missing(config, kept, section)]
     if missing:
         raise EndpointError(
             Failure.FATAL,
-            f"the policy {config.config_key!r} at stream lacks rules of this job ({', '.join(missing)}): "
-            f"write them with {_PUSH}",
+            f"the policy {config.config_key!r} at stream lacks rules of this job, or has laxer ones "
+            f"({', '.join(missing)}): write them with {_PUSH}",
             vendor_code="other_policy",
         )
 
@@ -113,27 +113,17 @@ def policy_text(kept: Mapping[str, Any]) -> str:
 
 def _missing(config: StreamConfig, kept: Mapping[str, Any], section: str) -> Iterator[str]:
     wanted = wire.policy_body(config.config_key, config.policy).get(section, {}).get("rules", [])
-    there = [] if _is_off(kept, section) else list(_rules(kept, section))
+    told = kept.get(section)
+    there = told if isinstance(told, dict) else {}
     off = ", switched off" if _is_off(kept, section) else ""
     for rule in wanted:
-        if not any(_holds(one, rule) for one in there):
+        if off or not strictness.holds(there, rule, wanted):
             yield f"{_SECTIONS[section]} {_rule_text(rule)}{off}"
 
 
 def _is_off(kept: Mapping[str, Any], section: str) -> bool:
     told = kept.get(section)
     return isinstance(told, dict) and told.get("enabled") is False
-
-
-def _holds(there: Any, wanted: Any) -> bool:
-    """Whether what the vendor keeps says all that the job says; it may say more."""
-    if isinstance(wanted, dict):
-        return isinstance(there, dict) and all(_holds(there.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(there, list) and all(any(_holds(one, value) for one in there) for value in wanted)
-    if isinstance(wanted, str):
-        return isinstance(there, str) and there.casefold() == wanted.casefold()
-    return bool(there == wanted)
 
 
 def _rules(kept: Mapping[str, Any], section: str) -> Iterator[Mapping[str, Any]]:

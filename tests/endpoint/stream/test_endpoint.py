@@ -247,6 +247,24 @@ async def test_a_policy_that_lacks_rules_of_the_job_says_which(harness: StreamHa
     assert caught.value.failure is Failure.FATAL
 
 
+@pytest.mark.parametrize(
+    ("section", "laxer"),
+    [
+        ("ai_image_config", {"min_confidence": 99.0}),
+        ("ai_text_config", {"severity_rules": [{"severity": "low", "action": "keep"}]}),
+        ("block_list_config", {"team": "another"}),
+    ],
+)
+async def test_a_policy_that_is_laxer_than_the_job_begins_no_scan(
+    harness: StreamHarness, section: str, laxer: dict[str, Any]
+) -> None:
+    config = harness.server.policies.by_key[POLICY_KEY][section]
+    config["rules"] = [{**rule, **laxer} for rule in config["rules"]]
+    with pytest.raises(EndpointError, match="or has laxer ones") as caught:
+        await harness.endpoint().open()
+    assert (caught.value.failure, caught.value.vendor_code) == (Failure.FATAL, "other_policy")
+
+
 async def test_a_job_without_rules_takes_the_policy_as_it_is(harness: StreamHarness) -> None:
     endpoint = harness.endpoint(policy={})
     assert (await endpoint.open()).note == ""
