@@ -16,6 +16,7 @@ from batch_scan.vocabulary import Action, Medium
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from batch_scan.job import PolicyTable
@@ -37,6 +38,14 @@ class EvidenceStore(Protocol):
 
     def put(self, name: str, data: bytes, suffix: str) -> str:
         """Keep `data` under this name, whole or not at all, and return its path relative to the report."""
+        ...
+
+
+class Cutting(Protocol):
+    """What bounds the programs that cut; see `flow.Place`."""
+
+    def cutting(self) -> AbstractAsyncContextManager[None]:
+        """Have a turn to cut a clip."""
         ...
 
 
@@ -69,7 +78,9 @@ class Exhibits:
         elif sample.data is not None:
             self._store.put(sample.digest, sample.data, _PICTURE)
 
-    async def attach(self, findings: Sequence[Finding], reader: Reader, path: Path | None) -> list[Finding]:
+    async def attach(
+        self, findings: Sequence[Finding], reader: Reader, place: Cutting, path: Path | None
+    ) -> list[Finding]:
         """Return the findings with the path of their evidence; clips are cut where the file is at hand."""
         if self._store is None:
             return list(findings)
@@ -79,11 +90,11 @@ class Exhibits:
                 kept = self._store.find(finding.score.sample_digest, _PICTURE)
             else:
                 clips += 1
-                kept = await self._clip(finding.score, reader, path if clips <= _CLIPS_PER_FILE else None)
+                kept = await self._clip(finding.score, reader, place, path if clips <= _CLIPS_PER_FILE else None)
             attached.append(replace(finding, evidence=kept))
         return attached
 
-    async def _clip(self, score: Score, reader: Reader, path: Path | None) -> str:
+    async def _clip(self, score: Score, reader: Reader, place: Cutting, path: Path | None) -> str:
         assert self._store is not None  # noqa: S101 - `attach` looked
         if score.end_s - score.start_s > _CLIP_LONGEST_S or score.sample_digest not in self._tracks:
             return ""
@@ -94,6 +105,8 @@ class Exhibits:
         if kept or path is None:
             return kept
         try:
-            return self._store.put(name, await reader.clip(path, track, *span), _CLIP)
+            async with place.cutting():
+                clip = await reader.clip(path, track, *span)
+            return self._store.put(name, clip, _CLIP)
         except MediaError:
             return ""  # the finding stands without its clip

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch_scan.digest import digest_bytes
-from batch_scan.flow import Kind, request_bytes
-from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
+from batch_scan.flow import request_bytes
+from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Lane, Silence
 from batch_scan.model import Coverage, Digest, Sample, Score, Shortfall, Utterance
 from batch_scan.takers import Takers, stream_needs
 from batch_scan.vocabulary import Medium, Reason
@@ -123,7 +123,7 @@ class Examination:
         for asker, batch in waiting.items():
             batch.append(frame)
             if len(batch) >= _batch_size(asker, Medium.FRAME):
-                await self._start(group, asker, batch.copy(), Kind.PICTURES)
+                await self._start(group, asker, batch.copy(), Lane.PICTURES)
                 batch.clear()
 
     # ------------------------------------------------------------------------------------------------------- sound
@@ -134,7 +134,7 @@ class Examination:
                 match event:
                     case Chunk():
                         for asker in self._listeners(event.spec):
-                            await self._start(group, asker, [event.sample], Kind.SOUND)
+                            await self._start(group, asker, [event.sample], Lane.SOUND)
                     case Silence():
                         count = len(self._listeners(event.spec))
                         self._done.planned += count
@@ -175,7 +175,7 @@ class Examination:
     # ------------------------------------------------------------------------------------------------------ asking
 
     async def _start(
-        self, group: asyncio.TaskGroup, asker: Asker, samples: list[Sample], kind: Kind | None = None
+        self, group: asyncio.TaskGroup, asker: Asker, samples: list[Sample], lane: Lane | None = None
     ) -> None:
         """Ask in the background; waits while enough is under way, which holds the decoder of this kind back."""
         turns, room, size_bytes = self._turns[asker], self._place.room(asker), request_bytes(samples)
@@ -183,7 +183,7 @@ class Examination:
             await turns.acquire()  # at once
             self._begin(group, asker, samples, size_bytes)
             return
-        async with self._place.aside(kind):
+        async with self._place.aside(lane):
             await turns.acquire()
             await room.enter(size_bytes)
             self._begin(group, asker, samples, size_bytes)  # before the core is had again, which may be cancelled

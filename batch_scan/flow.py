@@ -10,6 +10,7 @@ whose samples find no room gives its core to another one and goes on when there 
 | that and `_waiting_files` | files that are open: scratch, descriptors, answers that are kept until the row |
 | `Bounds.decoders` | decoders that work, one a core |
 | `Bounds.processes` | decoders that work or wait; always one for sound where pictures wait, and the other way round |
+| `Bounds.decoders`, once more | programs that cut clips: a second each, so a film that is decoded holds no row up |
 | `WAITING_BYTES` | samples that wait for answers; each service has an equal share, so a slow one fills but its own |
 """
 
@@ -18,9 +19,9 @@ from __future__ import annotations
 import itertools
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from batch_scan.media.interface import Lane
 from batch_scan.room import Room
 from batch_scan.turns import Turns
 
@@ -41,13 +42,6 @@ _LEAST_WAITING, _MOST_WAITING = 64, 256
 
 _SPARE: Final = 2
 _FOR_PROBES: Final = 1
-
-
-class Kind(StrEnum):
-    """What is decoded."""
-
-    PICTURES = "pictures"
-    SOUND = "sound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +66,9 @@ class _Shares:
     open: Turns
     extracting: Turns
     decoding: Turns
-    by_kind: Mapping[Kind, Turns]
+    by_lane: Mapping[Lane, Turns]
     working: Turns
+    cutting: Turns
     rooms: Mapping[Asker, Room]
 
 
@@ -86,8 +81,9 @@ class Flow:
             open=Turns(bounds.files + _waiting_files(askers)),
             extracting=Turns(bounds.files),
             decoding=Turns(bounds.decoders + _SPARE),
-            by_kind={kind: Turns(bounds.decoders + _SPARE - 1) for kind in Kind},
+            by_lane={lane: Turns(bounds.decoders + _SPARE - 1) for lane in Lane},
             working=Turns(bounds.decoders),
+            cutting=Turns(bounds.decoders),
             rooms={asker: Room(waiting_bytes // len(askers)) for asker in askers},
         )
 
@@ -116,7 +112,7 @@ class Place:
         """How many files were admitted before it."""
         self._shares = shares
         self._extracts = False
-        self._working: dict[Kind, bool] = {}
+        self._working: dict[Lane, bool] = {}
 
     async def extract(self) -> None:
         """Wait until one more file may be extracted from, unless this one may already."""
@@ -145,32 +141,38 @@ class Place:
         async with self._shares.working.turn(self.number):
             yield
 
-    async def decoded(self, kind: Kind, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    @asynccontextmanager
+    async def cutting(self) -> AsyncIterator[None]:
+        """Have a turn to cut a clip; waits for it, but for no decoder."""
+        async with self._shares.cutting.turn(self.number):
+            yield
+
+    async def decoded(self, lane: Lane, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """Pass on what a decoder yields, while this file has a core for it. Closing it closes `events`."""
         shares, working = self._shares, self._shares.working
-        async with shares.by_kind[kind].turn(self.number), shares.decoding.turn(self.number):
+        async with shares.by_lane[lane].turn(self.number), shares.decoding.turn(self.number):
             await working.acquire(self.number)
-            self._working[kind] = True
+            self._working[lane] = True
             try:
                 async with aclosing(events):
                     async for event in events:
                         yield event
             finally:
-                if self._working.pop(kind):
+                if self._working.pop(lane):
                     working.release()
 
     @asynccontextmanager
-    async def aside(self, kind: Kind | None) -> AsyncIterator[None]:
+    async def aside(self, lane: Lane | None) -> AsyncIterator[None]:
         """Leave the core to other decoders meanwhile, where this one has it; waits until it has it again."""
-        if kind is None or not self._working.get(kind):
+        if lane is None or not self._working.get(lane):
             yield
             return
         working = self._shares.working
-        self._working[kind] = False
+        self._working[lane] = False
         working.release()
         yield
         await working.acquire(self.number)
-        self._working[kind] = True
+        self._working[lane] = True
 
 
 def request_bytes(samples: Iterable[Sample]) -> int:

@@ -190,7 +190,7 @@ async def plan_scan(job: Job, observer: Observer, tell: Callable[[str], None] | 
         observer: who is told how it goes.
         tell: takes a line for each film: which way its pictures are taken out, and why.
     """
-    source = source_of(job)
+    source = await source_of(job)
     services = build_services(job)
     ffmpeg_version()  # a plan without it would call every sound damaged
     outcome = PlanOutcome(services={name: _quote(config) for name, config in services.configs.items()})

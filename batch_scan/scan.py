@@ -16,12 +16,14 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
+from batch_scan.aside import aside
 from batch_scan.digest import digest_aside
 from batch_scan.errors import BatchScanError, EndpointError, FetchError, MediaError
 from batch_scan.examine import Examination, Examined
 from batch_scan.extraction import ExtractionRecord, dump_record
-from batch_scan.flow import Flow, Kind
+from batch_scan.flow import Flow
 from batch_scan.ledger import Twin
+from batch_scan.media.interface import Lane
 from batch_scan.model import FileResult, FileRow, Item, Refused, Shortfall, Stat
 from batch_scan.result import (
     Opened,
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ENTRIES_AT_ONCE = 256  # entries read in one go off the loop: a slow file system must not hold the requests up
-_READING_S = 0.1  # ... and for how long: those that come slowly are scanned meanwhile, and an interrupt waits for one
+_READING_S = 0.1  # ... and for how long: those that come slowly are scanned meanwhile
 _CHANGED = Shortfall(Reason.CHANGED, "the file changed while it was read; run the scan again")
 _RESULTS_AHEAD = 64  # results that may wait for the consumer; each holds its answers
 _OF_ONE_ITEM = (MediaError, FetchError, EndpointError)  # our fault where one gets this far; it ends one file only
@@ -148,7 +150,7 @@ class Scan:
         entries = iter(self._scope.source.entries())
         try:
             async with asyncio.TaskGroup() as group:
-                while batch := await asyncio.to_thread(_next_of, entries):
+                while batch := await aside(_next_of, entries):
                     for entry in batch:
                         await self._feed_one(entry, queue, flow, group)
         except ExceptionGroup as errors:
@@ -162,7 +164,7 @@ class Scan:
         item = entry.item if isinstance(entry, Refused) else entry
         if self._scope.already_done(item):
             return
-        at_once = self._at_once(entry)
+        at_once = self._at_once(entry, item)
         if at_once is not None:
             await queue.put(at_once)
             return
@@ -170,11 +172,9 @@ class Scan:
         task = group.create_task(self._one(item, place, queue))
         task.add_done_callback(lambda _: place.leave())
 
-    def _at_once(self, entry: Item | Refused) -> FileResult | None:
+    def _at_once(self, entry: Item | Refused, item: Item) -> FileResult | None:
         """Return the result where it takes no opening; this is all that happens to most entries of a known archive."""
-        now = _now()
-        limit = self._scope.job.run.limit
-        item = entry.item if isinstance(entry, Refused) else entry
+        now, limit = _now(), self._scope.job.run.limit
         if limit is not None and item.index >= limit:
             gap = Shortfall(Reason.LIMIT, f"not among the first {limit} entries, which is all that was asked for")
             return unexamined_result(Opened(item, now), gap, now)
@@ -297,7 +297,7 @@ class Scan:
             examined = await self._examine_live(opened, way, record, examination, held)
         examined.shortfalls += not_taken(way, scope.job.extract, media)
         findings = find(examined.scores, scope.job.policy)
-        findings = await exhibits.attach(findings, scope.reader, held.path if held is not None else None)
+        findings = await exhibits.attach(findings, scope.reader, place, held.path if held is not None else None)
         result = examined_result(opened, examined, findings, self._endpoints, _now())
         if result.row.reason is not Reason.CHANGED:
             await self._remember_twin(result.row)
@@ -310,9 +310,9 @@ class Scan:
         frames = sound = None
         if way.frames is not None:
             pictures = reader.frames(path, media, way.frames)
-            frames = record.keep_frames(held.place.decoded(Kind.PICTURES, pictures))
+            frames = record.keep_frames(held.place.decoded(Lane.PICTURES, pictures))
         if way.sound:
-            sound = record.keep_audio(held.place.decoded(Kind.SOUND, reader.audio(path, media, way.sound)))
+            sound = record.keep_audio(held.place.decoded(Lane.SOUND, reader.audio(path, media, way.sound)))
         check_same = partial(self._scope.source.check_same, held.item)
         whole = way.takers.whole(media, opened.content_sha256, path, held.url, check_same)
         examined = await examination.run(frames, sound, whole)

@@ -21,6 +21,7 @@ from tests.asking_kit import ToyEndpoint, desk_of, sample_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from batch_scan.evidence import EvidenceStore
     from batch_scan.ledger import Ledger
     from batch_scan.media.interface import AudioSpec, FrameSpec
     from batch_scan.model import FileResult, Sample
@@ -132,6 +133,7 @@ def scan_of(
     run_id: str = "run-1",
     limit: int | None = None,
     already_done: Callable[[Item], bool] = lambda _: False,
+    evidence: EvidenceStore | None = None,
 ) -> Scan:
     services = Services((service, *others), None)
     desk = desk_of(ledger, service, run_id=run_id)
@@ -146,7 +148,7 @@ def scan_of(
             takers=services.takers(askers),
             ledger=ledger,
             gate=desk.gate,
-            evidence=Evidence(None),
+            evidence=Evidence(evidence),
             already_done=already_done,
         )
     )

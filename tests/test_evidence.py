@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.asking_kit import sample_of
 
 if TYPE_CHECKING:
     from batch_scan.evidence import Exhibits
+    from batch_scan.media.interface import Reader
     from batch_scan.model import Sample
 
 POLICY = PolicyTable()
@@ -51,6 +53,13 @@ class Scissors:
         return b"RIFF"
 
 
+class Alone:
+    """Nobody else cuts."""
+
+    def cutting(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+
 def score_of(sample: Sample, number: float = 0.9, start_s: float | None = None, end_s: float | None = None) -> Score:
     return Score(
         endpoint="toy",
@@ -70,7 +79,8 @@ def exhibits_in(shelf: Shelf | None, content: str = "c" * 64) -> Exhibits:
 
 async def attached(exhibits: Exhibits, scores: list[Score], scissors: Scissors, path: Path | None = FILE) -> list[str]:
     findings = [Finding(score, Action.FLAG) for score in scores]
-    return [one.evidence for one in await exhibits.attach(findings, scissors, path)]  # type: ignore[arg-type]
+    reader = cast("Reader", scissors)
+    return [one.evidence for one in await exhibits.attach(findings, reader, Alone(), path)]
 
 
 async def test_a_picture_is_kept_where_the_policy_objects_and_not_otherwise() -> None:

@@ -16,8 +16,8 @@ from batch_scan.endpoint.interface import BatchLimits, Needs, StreamNeeds
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.examine import Examination
 from batch_scan.extraction import ExtractionRecord
-from batch_scan.flow import Bounds, Flow, Kind, request_bytes
-from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Silence
+from batch_scan.flow import Bounds, Flow, request_bytes
+from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Lane, Silence
 from batch_scan.model import AudioTrack, Digest, MediaInfo, Sample, Shortfall, VideoTrack
 from batch_scan.takers import Takers
 from batch_scan.vocabulary import Medium, Reason
@@ -351,7 +351,7 @@ async def test_a_file_given_up_while_it_waits_for_a_core_gives_its_room_back(tmp
     async with takers_of(tmp_path, frames=[pictures(hold, later_hold)]) as takers:
         flow = Flow(Bounds(decoders=1, files=2), takers.askers, waiting_bytes=1)  # one picture at a time
         place, other = await flow.admit(), await flow.admit()
-        decoded = place.decoded(Kind.PICTURES, aiter(Watched([frame("a"), later, PICTURES_DONE])))
+        decoded = place.decoded(Lane.PICTURES, aiter(Watched([frame("a"), later, PICTURES_DONE])))
         run = asyncio.create_task(Examination(MEDIA, takers, place, Shelf().keep).run(decoded, None))
         await hold.arrived.wait()
         async with other.working():  # the core that the first picture's file lends while the second has no room

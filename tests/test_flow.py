@@ -9,12 +9,12 @@ import pytest
 
 from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.endpoint.interface import BatchLimits, Needs, StreamNeeds
-from batch_scan.flow import Bounds, Flow, Kind, request_bytes
-from batch_scan.media.interface import FrameTally
-from batch_scan.model import MediaInfo, Shortfall
-from batch_scan.vocabulary import Reason, Verdict
+from batch_scan.flow import Bounds, Flow, request_bytes
+from batch_scan.media.interface import AudioSpec, AudioTally, Chunk, FrameTally, Lane
+from batch_scan.model import AudioTrack, MediaInfo, Shortfall
+from batch_scan.vocabulary import Medium, Reason, Verdict
 from tests.asking_kit import Hold, ToyEndpoint, ledger_in, sample_of, without_data
-from tests.scan_kit import Shelf, Words, rows_of, scan_of
+from tests.scan_kit import Shelf, Words, rows_of, scan_of, words_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -81,6 +81,44 @@ class Films(Words):
             yield event
 
 
+class Talks(Words):
+    """Each word of a file is heard for a second; counts the clips that are cut at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clips = self.cutting = self.most = 0
+
+    async def probe(self, path: Path, *, is_lasting: bool = True) -> MediaInfo:
+        return MediaInfo("txt", 1.0, (AudioTrack(0, "words", 1, 16_000, 1.0),))
+
+    async def audio(
+        self, path: Path, info: MediaInfo, specs: tuple[AudioSpec, ...]
+    ) -> AsyncIterator[Chunk | AudioTally]:
+        words = words_in(path)
+        for at, word in enumerate(words):
+            yield Chunk(specs[0], sample_of(word, at, Medium.AUDIO, 1.0))
+        yield AudioTally(0, float(len(words)), float(len(words)))
+
+    async def clip(self, path: Path, track: int, start_s: float, end_s: float) -> bytes:
+        self.clips += 1
+        self.cutting += 1
+        self.most = max(self.most, self.cutting)
+        for _ in range(100):  # every other file could begin meanwhile
+            await asyncio.sleep(0)
+        self.cutting -= 1
+        return b"RIFF"
+
+
+class Drawer:
+    """Keeps all evidence, and finds none."""
+
+    def find(self, name: str, suffix: str) -> str:
+        return ""
+
+    def put(self, name: str, data: bytes, suffix: str) -> str:
+        return name + suffix
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> Counted:
     (tmp_path / "archive").mkdir()
@@ -136,6 +174,21 @@ async def test_decoders_go_on_up_to_the_bound_while_a_service_is_held_and_not_be
     assert len(rows) == 2 * WAITING
     assert shelf.most == ONE.files + WAITING
     assert shelf.open == 0
+
+
+async def test_clips_of_findings_are_cut_one_a_core_however_many_files_have_some(
+    tmp_path: Path, shelf: Counted
+) -> None:
+    for number in range(8):
+        shelf.add(f"{number}", " ".join(f"bad{number}-{at}" for at in range(5)))
+    ears = ToyEndpoint(needs=Needs(audio=AudioSpec()), config=ServiceConfig(limit=LimitTable(concurrency=8)))
+    reader = Talks()
+    async with ledger_in(tmp_path) as ledger:
+        scan = scan_of(ledger, shelf, ears, reader, evidence=Drawer())
+        rows = await rows_of(scan, Bounds(decoders=2, files=8))
+    assert [len(one.findings) for one in rows.values()] == [5] * 8
+    assert reader.clips == 40
+    assert reader.most == 2
 
 
 async def test_small_files_are_asked_about_before_a_long_film_ends(tmp_path: Path, shelf: Counted) -> None:
@@ -231,13 +284,13 @@ async def letters(text: str, closed: list[str]) -> AsyncGenerator[str, None]:
 async def test_a_decoder_aside_lends_its_core_and_has_it_again_before_it_goes_on() -> None:
     first, second = await places_of(ONE, 2)
     closed: list[str] = []
-    old = first.decoded(Kind.PICTURES, letters("ab", closed))
+    old = first.decoded(Lane.PICTURES, letters("ab", closed))
     assert await anext(old) == "a"
-    young = second.decoded(Kind.PICTURES, letters("xyz", closed))
+    young = second.decoded(Lane.PICTURES, letters("xyz", closed))
     waits = asyncio.ensure_future(anext(young))
     await asyncio.sleep(0)
     assert not waits.done()
-    async with first.aside(Kind.PICTURES):
+    async with first.aside(Lane.PICTURES):
         assert await waits == "x"
         back = asyncio.ensure_future(anext(young))
         assert await back == "y"
@@ -250,10 +303,10 @@ async def test_a_decoder_aside_lends_its_core_and_has_it_again_before_it_goes_on
 
 async def test_a_decoder_closed_while_it_is_aside_does_not_give_its_core_back_twice() -> None:
     first, second = await places_of(ONE, 2)
-    decoder = first.decoded(Kind.SOUND, letters("ab", []))
+    decoder = first.decoded(Lane.SOUND, letters("ab", []))
     await anext(decoder)
     with pytest.raises(ZeroDivisionError):
-        async with first.aside(Kind.SOUND):
+        async with first.aside(Lane.SOUND):
             raise ZeroDivisionError
     await decoder.aclose()
     async with second.working():
@@ -268,12 +321,12 @@ async def test_pictures_that_wait_leave_a_decoder_to_sound() -> None:
     async with contextlib.AsyncExitStack() as stack:
         for place in places[:2]:
             decoder = await stack.enter_async_context(
-                contextlib.aclosing(place.decoded(Kind.PICTURES, letters("ab", [])))
+                contextlib.aclosing(place.decoded(Lane.PICTURES, letters("ab", [])))
             )
             await anext(decoder)
-            await stack.enter_async_context(place.aside(Kind.PICTURES))
-        third = asyncio.ensure_future(anext(places[2].decoded(Kind.PICTURES, letters("x", []))))
-        assert [letter async for letter in places[3].decoded(Kind.SOUND, letters("s", []))] == ["s"]
+            await stack.enter_async_context(place.aside(Lane.PICTURES))
+        third = asyncio.ensure_future(anext(places[2].decoded(Lane.PICTURES, letters("x", []))))
+        assert [letter async for letter in places[3].decoded(Lane.SOUND, letters("s", []))] == ["s"]
         assert not third.done()
         third.cancel()
         await asyncio.gather(third, return_exceptions=True)
@@ -281,7 +334,7 @@ async def test_pictures_that_wait_leave_a_decoder_to_sound() -> None:
 
 async def test_a_file_of_which_nothing_is_decoded_has_no_core_to_lend() -> None:
     (place,) = await places_of(ONE, 1)
-    async with place.aside(Kind.PICTURES), place.aside(None), place.working():
+    async with place.aside(Lane.PICTURES), place.aside(None), place.working():
         pass
 
 

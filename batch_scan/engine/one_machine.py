@@ -43,7 +43,7 @@ from batch_scan.report.published import identify_by_row, identify_by_uri
 from batch_scan.report.writer import ReportWriter
 from batch_scan.scan import Scan, Scope
 from batch_scan.scratch import scratch_of
-from batch_scan.source.open import open_source, open_source_async
+from batch_scan.source.open import open_source_async
 from batch_scan.source.options import SourceOptions
 from batch_scan.totals import Exit, worst
 from batch_scan.vocabulary import Reason
@@ -80,23 +80,18 @@ class Observer(Protocol):
         """No more results come."""
 
 
-def source_of(job: Job, scratch: Path | None = None) -> Source:
-    """Open the job's source. Raises UsageError."""
-    return open_source(job.source.uri, _source_options(job, scratch))
-
-
-def _source_options(job: Job, scratch: Path | None = None) -> SourceOptions:
+async def source_of(job: Job) -> Source:
+    """Open the job's source; whoever waits for it can be interrupted. Raises UsageError."""
     table = job.source
     is_remote = "://" in job.report.uri
     own = (job.state_dir,) if is_remote else (Path(job.report.uri), job.state_dir)
-    return SourceOptions(
+    options = SourceOptions(
         include=table.include,
         exclude=table.exclude,
         root=table.root,
         allow_hosts=table.allow_hosts,
         max_file_bytes=table.max_file_bytes,
         fetch_timeout_s=table.fetch_timeout_s,
-        scratch=scratch,
         skip_directories=own,
         skip_prefixes=((job.report.uri, job.report.bucket.options),) if is_remote else (),
         modified_after=table.modified_after,
@@ -105,6 +100,7 @@ def _source_options(job: Job, scratch: Path | None = None) -> SourceOptions:
         allow_buckets=table.allow_buckets,
         sign_urls_s=table.sign_urls,
     )
+    return await open_source_async(table.uri, options)
 
 
 def workers_of(job: Job) -> int:
@@ -124,7 +120,7 @@ async def run_scan(job: Job, observer: Observer, stop: asyncio.Event) -> RunOutc
     Raises UsageError, LockedError (nothing was scanned), BatchScanError (ledger or report cannot be written).
     """
     place = open_place(job.report.uri, job.report.bucket.options)
-    source = await open_source_async(job.source.uri, _source_options(job))
+    source = await source_of(job)
     check_report_place(place)
     services = build_services(job)
     check_secrets(services)

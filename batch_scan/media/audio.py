@@ -21,8 +21,8 @@ from batch_scan.errors import MediaError
 from batch_scan.media import wire
 from batch_scan.media.chunks import WINDOW_S, Kind, Window, measure
 from batch_scan.media.coverage import OGG_PAGE_BYTES, TOLERANCE_S, SoundRead, ends_within_ogg_page, judge
-from batch_scan.media.decoder import Lane, wall_limit
-from batch_scan.media.interface import AudioTally, Chunk, Silence
+from batch_scan.media.decoder import wall_limit
+from batch_scan.media.interface import AudioTally, Chunk, Lane, Silence
 from batch_scan.media.mix import channels_kept, keep_channels, mixed
 from batch_scan.media.probe import Told, parse_end
 from batch_scan.media.soundbuffer import SoundBuffer

@@ -12,13 +12,13 @@ import asyncio
 import sys
 from collections import deque
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import batch_scan
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
+from batch_scan.media.interface import Lane
 from batch_scan.media.runner import ChildLimits, start_child
 from batch_scan.vocabulary import Reason
 
@@ -53,13 +53,6 @@ def wall_limit(path: Path, duration_s: float | None, limits: MediaLimits) -> flo
         except OSError:
             media_s = 0.0
     return limits.wall_base_s + limits.wall_per_media_s * min(media_s, limits.max_duration_s)
-
-
-class Lane(StrEnum):
-    """What waits for each other. A taker that is slow holds up its own kind, in this file and others, and no other."""
-
-    PICTURES = "pictures"
-    SOUND = "sound"
 
 
 class DecoderPool:

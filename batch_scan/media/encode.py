@@ -61,8 +61,9 @@ _MIDDLE: Final = (0.42, 0.58)
 
 _PART_BYTES: Final = 1 << 19
 
-_FLAC_PART_BYTES: Final = 1 << 17
-"""4 s of sound, 2 ms of encoding: after so much others on the event loop have their turn."""
+_FLAC_AT_ONCE_BYTES: Final = 1 << 17
+"""4 s of sound, 2 ms of encoding. More is encoded in a thread, which libav leaves to run beside the event loop: of an
+archive of sound, FLAC is half of what the scanner's own process does."""
 
 _BIT_EXACT: Final = {"fflags": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1, "id3v2_version": 0}
 
@@ -157,9 +158,11 @@ class _Flac:
 
     async def write(self, pcm: bytes) -> None:
         self._kept += pcm
-        for at in range(0, len(pcm), _FLAC_PART_BYTES):
-            self._file.write(pcm[at : at + _FLAC_PART_BYTES])
+        if len(pcm) <= _FLAC_AT_ONCE_BYTES:
+            self._file.write(pcm)
             await asyncio.sleep(0)
+        else:
+            await asyncio.to_thread(self._file.write, pcm)
 
     async def finish(self) -> list[Piece]:
         data = self._file.finish()

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class Lane(StrEnum):
+    """What is decoded, and waits for each other: a slow taker holds up its own kind, and no other."""
+
+    PICTURES = "pictures"
+    SOUND = "sound"
+
+
 class FrameMode(StrEnum):
     """How exact the time of a frame is, and what it costs (see docs/architecture.md)."""
 

@@ -107,7 +107,6 @@ class TrackSound:
             self._refuse(f"a packet cannot be decoded ({type(error).__name__})")
             return
         for frame in frames:
-            self._frames += 1
             try:
                 self._take(frame)
             except (MemoryError, BrokenPipeError):
@@ -132,6 +131,7 @@ class TrackSound:
             at = self._next
         self._next = at + frame.samples
         self._keep(self._resampler.put(frame, at))
+        self._frames += 1
         if self._before_ticks is None:
             self._before_ticks = self._unheard.ticks
         self._unheard = _Unheard()

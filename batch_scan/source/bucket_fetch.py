@@ -92,20 +92,22 @@ class BucketFiles:
             self._stores[place.root] = open_bucket(place, self._options, retries=0)
         return self._stores[place.root]
 
-    def look_at(self, locator: str) -> Stat:
-        """Ask what there is at a URL; blocks, for threads. Raises FetchError."""
+    async def look_at(self, locator: str) -> Stat:
+        """Ask what there is at a URL. Raises FetchError."""
         place = split_bucket_url(locator)
         failures = 0
         while True:
             try:
-                return stat_of(self.store(place).head(place.key))
+                if place.root not in self._stores:
+                    await asyncio.to_thread(self.store, place)  # may look for credentials
+                return stat_of(await self.store(place).head_async(place.key))
             except UsageError as error:
                 raise FetchError(Reason.FETCH_FAILED, str(error)) from None
             except STORE_ERRORS as error:
                 failures += 1
                 if failures > _MAX_FAILURES or not is_transient(error):
                     raise fetch_error(error) from None
-            time.sleep(_pause_s(self._retry_wait_s, failures))
+            await asyncio.sleep(_pause_s(self._retry_wait_s, failures))
 
     @asynccontextmanager
     async def fetch(self, item: Item) -> AsyncIterator[Path]:
@@ -142,7 +144,7 @@ class BucketFiles:
 
     async def check_same(self, item: Item) -> None:
         """See `Source.check_same`: by what the store says of the object, against what its listing said."""
-        now = await asyncio.to_thread(self.look_at, item.locator)
+        now = await self.look_at(item.locator)
         if item.stat is None or not _is_same(item.stat, now):
             raise FetchError(Reason.CHANGED, "the object was replaced while a service pulled it; run the scan again")
 
@@ -166,7 +168,7 @@ class BucketFiles:
 
     async def _stat(self, item: Item) -> Stat:
         """Raises FetchError, also where there is nothing to fetch."""
-        stat = item.stat if item.stat is not None else await asyncio.to_thread(self.look_at, item.locator)
+        stat = item.stat if item.stat is not None else await self.look_at(item.locator)
         if stat.size_bytes == 0:
             raise FetchError(Reason.EMPTY, "the object has no content")
         return stat

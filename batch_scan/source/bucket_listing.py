@@ -6,12 +6,12 @@ Memory holds one chunk of the listing, and the names that the current one begins
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from obstore.store import AzureStore
 
+from batch_scan.aside import pause
 from batch_scan.model import Item, Refused, Shortfall
 from batch_scan.source.bucket_fetch import stat_of
 from batch_scan.source.bucket_pages import BAD_PART, is_nameable
@@ -184,7 +184,7 @@ class Listing:
                     place.at_end = True
                     yield _lost_rest(explain(error))
                 else:
-                    time.sleep(_RETRY_WAIT_S * 2 ** (failures - 1))
+                    pause(_RETRY_WAIT_S * 2 ** (failures - 1))
             except _GoneError:
                 place.at_end = True
                 yield _lost_rest("the object where it was to go on is gone")
@@ -245,7 +245,7 @@ class Listing:
             except PageError as error:
                 if not error.may_pass:
                     raise
-            time.sleep(_RETRY_WAIT_S * 2**failures)
+            pause(_RETRY_WAIT_S * 2**failures)
         return self._pages.behind(behind)
 
     def _around(self, place: _Place, error: BaseException) -> Iterator[ObjectMeta | Shortfall]:

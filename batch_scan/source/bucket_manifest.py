@@ -89,7 +89,7 @@ async def fetch_manifest(url: str, options: SourceOptions) -> BucketManifest | N
         place = parse_bucket_url(url)
     except ValueError:
         return None  # whoever opens it as a prefix says what is wrong
-    stat = await asyncio.to_thread(_look_at, place, options)
+    stat = await _look_at(place, options)
     if stat is None:
         return None
     files = BucketFiles(options, ScratchRoom(options))
@@ -103,10 +103,11 @@ async def fetch_manifest(url: str, options: SourceOptions) -> BucketManifest | N
     return BucketManifest(place, content, options)
 
 
-def _look_at(place: BucketUrl, options: SourceOptions) -> Stat | None:
+async def _look_at(place: BucketUrl, options: SourceOptions) -> Stat | None:
     """Return what there is; None where there is no such object. Raises UsageError."""
     try:
-        return stat_of(open_bucket(place, options.store).head(place.key))
+        store = await asyncio.to_thread(open_bucket, place, options.store)
+        return stat_of(await store.head_async(place.key))
     except FileNotFoundError:
         return None
     except STORE_ERRORS as error:

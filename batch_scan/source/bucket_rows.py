@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from batch_scan.aside import result_of
 from batch_scan.errors import FetchError, UsageError
 from batch_scan.model import Item, Refused
 from batch_scan.source.local import refused
+from batch_scan.source.lookups import Lookups
 from batch_scan.store import open_bucket
 from batch_scan.store_url import is_bucket_url, split_bucket_url
 from batch_scan.vocabulary import Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
     from batch_scan.model import Stat
     from batch_scan.source.bucket_fetch import BucketFiles
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from batch_scan.source.options import SourceOptions
     from batch_scan.store_url import BucketUrl
 
-_REQUESTS_AT_ONCE = 16
 _ROWS_AHEAD = 64
 _ROWS_CHECKED = 256
 _OBJECTS_CHECKED = 3
@@ -67,7 +68,8 @@ class BucketRules:
             if not outcomes:
                 open_bucket(place, self._store)
             try:
-                files.look_at(row.locator)
+                with Lookups(files) as lookups:
+                    result_of(lookups.submit(row.locator))
             except FetchError as error:
                 outcomes.append(error if error.reason is not Reason.MISSING else None)
             else:
@@ -83,19 +85,16 @@ class BucketRules:
 def looked_up(rows: Iterator[Item | Refused], files: BucketFiles, selection: Selection) -> Iterator[Item | Refused]:
     """Yield rows in order, those that name objects with what the store says of them, or refused for it."""
     waiting: deque[Item | Refused | tuple[Item, Future[Stat]]] = deque()
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE, "buckets") as pool:
-        try:
-            for row in rows:
-                if isinstance(row, Item) and files.holds(row.locator):
-                    waiting.append((row, pool.submit(files.look_at, row.locator)))
-                else:
-                    waiting.append(row)
-                if len(waiting) > _ROWS_AHEAD or not isinstance(waiting[0], tuple):
-                    yield _settled(waiting.popleft(), selection)
-            while waiting:
+    with Lookups(files) as lookups:
+        for row in rows:
+            if isinstance(row, Item) and files.holds(row.locator):
+                waiting.append((row, lookups.submit(row.locator)))
+            else:
+                waiting.append(row)
+            if len(waiting) > _ROWS_AHEAD or not isinstance(waiting[0], tuple):
                 yield _settled(waiting.popleft(), selection)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while waiting:
+            yield _settled(waiting.popleft(), selection)
 
 
 def _settled(row: Item | Refused | tuple[Item, Future[Stat]], selection: Selection) -> Item | Refused:
@@ -103,7 +102,7 @@ def _settled(row: Item | Refused | tuple[Item, Future[Stat]], selection: Selecti
         return row
     item, answer = row
     try:
-        stat = answer.result()
+        stat = result_of(answer)
     except FetchError as error:
         return refused(item, error)
     item = replace(item, stat=stat)

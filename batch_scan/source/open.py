@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import stat
@@ -10,6 +9,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch_scan.aside import aside
 from batch_scan.errors import UsageError
 from batch_scan.source.bucket import BucketSource
 from batch_scan.source.bucket_manifest import fetch_manifest, fetch_manifest_now
@@ -51,8 +51,8 @@ async def open_source_async(uri: str, options: SourceOptions) -> Source:
     _check_options(options)
     manifest = await fetch_manifest(uri, options) if _may_be_fetched(uri) else None
     if manifest is not None:
-        return await asyncio.to_thread(_fetched_source, manifest)
-    return await asyncio.to_thread(_opened, uri, options)
+        return await aside(_fetched_source, manifest)
+    return await aside(_opened, uri, options)
 
 
 def _may_be_fetched(uri: str) -> bool:

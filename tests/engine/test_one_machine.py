@@ -153,12 +153,13 @@ def test_workers_are_what_the_job_says_or_one_per_core(tmp_path: Path) -> None:
     assert bounds.files > bounds.processes > 3
 
 
-def test_a_source_does_not_walk_into_its_own_report(tmp_path: Path) -> None:
+async def test_a_source_does_not_walk_into_its_own_report(tmp_path: Path) -> None:
     for name in ("a.mp3", "reports/evidence/b.jpg", "reports/.state/c", "sub/d.mp3"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     job = job_over(tmp_path, {("report", "uri"): str(tmp_path / "reports")})
-    names = {Path(getattr(entry, "uri", "") or entry.item.uri).name for entry in source_of(job).entries()}  # type: ignore[union-attr]
+    entries = (await source_of(job)).entries()
+    names = {Path(getattr(entry, "uri", "") or entry.item.uri).name for entry in entries}  # type: ignore[union-attr]
     assert names == {"a.mp3", "d.mp3"}
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
-from batch_scan.media.decoder import DecoderPool, Lane, wall_limit
-from batch_scan.media.interface import MediaLimits
+from batch_scan.media.decoder import DecoderPool, wall_limit
+from batch_scan.media.interface import Lane, MediaLimits
 from batch_scan.vocabulary import Reason
 
 ROGUE = """

@@ -235,7 +235,7 @@ def test_more_channels_than_any_filter_takes_are_refused_each_and_counted(tmp_pa
     path.write_bytes(data)
     heard = by_worker(path, log, 64)
     assert not len(heard.pcm)
-    assert heard.tally["refused"] == heard.tally["frames"] > 0
+    assert heard.tally["refused"] > heard.tally["frames"] == 0
     assert heard.tally["complaint"]
 
 

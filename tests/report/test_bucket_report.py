@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -30,6 +29,7 @@ from batch_scan.report.summary import summary_text
 from batch_scan.report.writer import ReportWriter
 from tests.report import made
 from tests.report.killing import assert_as_if_left_alone, start
+from tests.report.meanwhile import assert_whole_while_written
 
 if TYPE_CHECKING:
     from batch_scan.report.store import ReportStore
@@ -145,24 +145,14 @@ def test_duckdb_reads_it_as_a_dataset_of_arrow(written: Bucket) -> None:
 
 
 def test_it_is_whole_at_every_moment_of_a_run(bucket: Bucket) -> None:
-    writer = ReportWriter(bucket.place(), made.run(), rows_per_part=4)
-
-    def write_all() -> None:
-        for index in range(40):
-            writer.add(made.full(index))
-
-    thread = threading.Thread(target=write_all)
-    thread.start()
-    seen = []
-    while thread.is_alive():
+    def read() -> pd.DataFrame:
         files = pd.read_parquet(path_of(bucket, Table.FILES), filesystem=arrow_fs(bucket))
-        assert sorted(files["item"]) == list(range(len(files)))
         report = open_report(bucket.uri, bucket.options)
-        read = len(report.files(columns=["uri"]))
-        assert len(report.findings(columns=["uri"])) >= 2 * read, "a row of files comes after its details"
-        seen.append(len(files))
-    thread.join()
-    assert all(count % 4 == 0 for count in seen)
+        told = len(report.files(columns=["uri"]))
+        assert len(report.findings(columns=["uri"])) >= 2 * told, "a row of files comes after its details"
+        return files
+
+    assert_whole_while_written(bucket.place(), 40, read)
     assert len(open_report(bucket.uri, bucket.options).files()) == 40
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +21,10 @@ from batch_scan.report.lease_holding import hold_lease
 from batch_scan.report.reader import open_report
 from batch_scan.report.schema import Table
 from batch_scan.report.store import TOP, publish_bytes
-from batch_scan.report.writer import ReportWriter
-from tests.report import made
 from tests.report.buckets import Line
 from tests.report.clouds import CLOUDS, bucket_of
 from tests.report.killing import assert_as_if_left_alone, start
+from tests.report.meanwhile import assert_whole_while_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,22 +99,13 @@ def filesystem_of(bucket: Bucket) -> Any:
 
 
 def test_readers_see_whole_parts_at_every_moment_of_a_run(bucket: Bucket) -> None:
-    writer = ReportWriter(bucket.place(), made.run(), rows_per_part=4)
+    path, filesystem = f"{bucket.uri.partition('//')[2]}/files", filesystem_of(bucket)
 
-    def write_all() -> None:
-        for index in range(24):
-            writer.add(made.full(index))
-
-    thread = threading.Thread(target=write_all)
-    thread.start()
-    path, filesystem, seen = f"{bucket.uri.partition('//')[2]}/files", filesystem_of(bucket), []
-    while thread.is_alive():
+    def read() -> pd.DataFrame:
         parts = sorted(filesystem.find(path))
-        files = pd.concat(pd.read_parquet(f"{bucket.scheme}://{part}", filesystem=filesystem) for part in parts)
-        assert sorted(files["item"]) == list(range(len(files)))
-        seen.append(len(files))
-    thread.join()
-    assert all(count % 4 == 0 for count in seen)
+        return pd.concat(pd.read_parquet(f"{bucket.scheme}://{part}", filesystem=filesystem) for part in parts)
+
+    assert_whole_while_written(bucket.place(), 24, read)
     assert len(pd.read_parquet(path, filesystem=filesystem)) == 24
     parts = [f"{bucket.scheme}://{part}" for part in filesystem.find(path)]
     with duckdb.connect() as connection:

@@ -406,6 +406,62 @@ def test_a_manifest_that_trickles_does_not_hold_up_who_interrupts(bucket: Bucket
     assert (bytes_on_disk(place.tmp), place.left_behind()) == (0, [])
 
 
+@pytest.mark.parametrize("when", ["opening", "scanning"])
+@pytest.mark.parametrize("store", ["refuses", "hangs"])
+def test_a_store_that_does_not_answer_for_its_objects_does_not_hold_up_who_interrupts(
+    bucket: Bucket, tmp_path: Path, when: str, store: str
+) -> None:
+    for number in range(40):
+        bucket.put(f"a/{number}.wav", b"no sound at all")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("\n".join(["uri", *(f"{bucket.url}/a/{number}.wav" for number in range(40))]) + "\n")
+    place = Place(tmp_path, environment=dict(bucket.server.env))
+    arrived, over = threading.Event(), threading.Event()
+
+    def disturb(head: str) -> Fault | None:
+        if not head.startswith("HEAD ") or (when == "scanning" and "/a/0.wav" in head):
+            return None
+        arrived.set()
+        if store == "hangs":
+            over.wait()
+        return Fault(answer=SLOW_DOWN)
+
+    with SafeCommsServer(judge=JUDGE) as server, wire_to(bucket.server.port, disturb) as wire:
+        place.write_job(job_over(str(rows), server.url, bucket.server, wire.port))
+        running = place.start()
+        assert arrived.wait(30)
+        running.signal(signal.SIGINT)
+        try:
+            ended = running.wait(10)
+        finally:
+            over.set()
+    assert ended.code == 130, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert place.left_behind() == []
+
+
+def test_a_manifest_that_trickles_does_not_hold_up_who_interrupts_a_plan(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put("a/m.csv", b"uri\n" + b"a.wav\n" * 100_000)
+    place = Place(tmp_path, environment=dict(bucket.server.env))
+    arrived = threading.Event()
+
+    def trickle(head: str) -> Fault | None:
+        if not head.startswith("GET "):
+            return None
+        arrived.set()
+        return Fault(block_bytes=1000, pause_s=0.5)
+
+    with SafeCommsServer(judge=JUDGE) as server, wire_to(bucket.server.port, trickle) as wire:
+        place.write_job(job_over(f"{bucket.url}/a/m.csv", server.url, bucket.server, wire.port))
+        running = place.start("plan", place.job)
+        assert arrived.wait(30)
+        running.signal(signal.SIGINT)
+        ended = running.wait(10)
+    assert ended.code == 130, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (bytes_on_disk(place.tmp), place.left_behind()) == (0, [])
+
+
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Ten recordings of some 300 kB, and one that is larger than what the scratch may hold."""

@@ -38,9 +38,9 @@ def _bucket(server: StoreServer, **contents: bytes) -> Bucket:
     return bucket
 
 
-def _listed(files: BucketFiles, bucket: Bucket, key: str = "a") -> Item:
+async def _listed(files: BucketFiles, bucket: Bucket, key: str = "a") -> Item:
     url = f"{bucket.url}/{key}"
-    return Item(0, url, url, url, stat=files.look_at(url))
+    return Item(0, url, url, url, stat=await files.look_at(url))
 
 
 def _left_in(directory: Path) -> list[Path]:
@@ -70,7 +70,7 @@ async def test_a_large_object_comes_in_parts_at_once(tmp_path: Path, store_serve
     bucket = _bucket(store_server, a=_LARGE)
     with wire_to(store_server.port) as wire:
         files = _files(store_server, wire.port, tmp_path)
-        assert await _get(files, _listed(files, bucket)) == _LARGE
+        assert await _get(files, await _listed(files, bucket)) == _LARGE
     assert sorted(wire.ranges()) == [(0, 16777216), (16777216, 33554432), (33554432, 40000000)]
 
 
@@ -80,7 +80,7 @@ async def test_a_transfer_that_is_cut_goes_on_where_it_was(tmp_path: Path, store
     cuts = iter([Fault(cut_after=3_000_000), Fault(cut_after=0), Fault(cut_after=1_000_000)])
     with wire_to(store_server.port, lambda head: next(cuts, None) if _is_object(head) else None) as wire:
         files = _files(store_server, wire.port, tmp_path)
-        assert await _get(files, _listed(files, bucket)) == _LARGE
+        assert await _get(files, await _listed(files, bucket)) == _LARGE
     asked = sum(end - start for start, end in wire.ranges())
     # Three parts, less what had come before the first and third cut, of which the last incomplete block is lost.
     assert len(wire.ranges()) == 6
@@ -92,7 +92,7 @@ async def test_a_line_that_is_always_cut_is_given_up(tmp_path: Path, store_serve
     bucket = _bucket(store_server, a=b"content")
     with wire_to(store_server.port, lambda head: Fault(cut_after=0) if _is_object(head) else None) as wire:
         files = _files(store_server, wire.port, tmp_path)
-        failure = await _failure(files, _listed(files, bucket), tmp_path)
+        failure = await _failure(files, await _listed(files, bucket), tmp_path)
         assert len(wire.ranges()) == 7
     assert failure.reason is Reason.FETCH_FAILED
     assert "broke off" in failure.detail
@@ -109,7 +109,7 @@ async def test_slow_down_is_obeyed_and_ends(tmp_path: Path, store_server: StoreS
 
         with wire_to(store_server.port, fault) as wire:
             files = _files(store_server, wire.port, tmp_path)
-            item = _listed(files, bucket)
+            item = await _listed(files, bucket)
             if arrives:
                 assert await _get(files, item) == b"content"
                 continue
@@ -124,7 +124,7 @@ async def test_what_may_not_be_read_is_said_at_once(tmp_path: Path, store_server
     bucket = _bucket(store_server, a=b"content")
     with wire_to(store_server.port, lambda head: Fault(answer=DENIED) if _is_object(head) else None) as wire:
         files = _files(store_server, wire.port, tmp_path)
-        failure = await _failure(files, _listed(files, bucket), tmp_path)
+        failure = await _failure(files, await _listed(files, bucket), tmp_path)
         assert len(wire.ranges()) == 1
     assert failure.reason is Reason.UNREADABLE
     assert "do not permit it (HTTP 403, AccessDenied)" in failure.detail
@@ -134,7 +134,7 @@ async def test_what_may_not_be_read_is_said_at_once(tmp_path: Path, store_server
 async def test_an_object_replaced_since_it_was_listed_is_not_read(tmp_path: Path, store_server: StoreServer) -> None:
     bucket = _bucket(store_server, a=b"content")
     files = _files(store_server, store_server.port, tmp_path)
-    item = _listed(files, bucket)
+    item = await _listed(files, bucket)
     bucket.put("a", b"CONTENT")
     assert (await _failure(files, item, tmp_path)).reason is Reason.CHANGED
 
@@ -143,7 +143,7 @@ async def test_an_object_replaced_since_it_was_listed_is_not_read(tmp_path: Path
 async def test_an_object_deleted_since_it_was_listed_is_missing(tmp_path: Path, store_server: StoreServer) -> None:
     bucket = _bucket(store_server, a=b"content")
     files = _files(store_server, store_server.port, tmp_path)
-    item = _listed(files, bucket)
+    item = await _listed(files, bucket)
     bucket.delete("a")
     assert (await _failure(files, item, tmp_path)).reason is Reason.MISSING
 
@@ -156,7 +156,7 @@ async def test_an_object_replaced_while_it_is_read_is_noticed(tmp_path: Path, st
     midway = iter([Fault(midway=lambda: bucket.put("a", replaced), cut_after=200_000)])
     with wire_to(store_server.port, lambda head: next(midway, None) if _is_object(head) else None) as wire:
         files = _files(store_server, wire.port, tmp_path)
-        assert (await _failure(files, _listed(files, bucket), tmp_path)).reason is Reason.CHANGED
+        assert (await _failure(files, await _listed(files, bucket), tmp_path)).reason is Reason.CHANGED
 
 
 @_MOTO
@@ -165,9 +165,9 @@ async def test_a_trickle_arrives_or_is_given_up_in_time(tmp_path: Path, store_se
     trickle = Fault(block_bytes=1000, pause_s=0.1)
     with wire_to(store_server.port, lambda head: trickle if _is_object(head) else None) as wire:
         files = _files(store_server, wire.port, tmp_path)
-        assert await _get(files, _listed(files, bucket)) == b"x" * 10_000
+        assert await _get(files, await _listed(files, bucket)) == b"x" * 10_000
         hasty = _files(store_server, wire.port, tmp_path, fetch_timeout_s=0.3)
-        failure = await _failure(hasty, _listed(files, bucket), tmp_path)
+        failure = await _failure(hasty, await _listed(files, bucket), tmp_path)
     assert failure.reason is Reason.FETCH_FAILED
     assert "within 0.3 s" in failure.detail
 
@@ -183,7 +183,7 @@ async def test_many_fetches_at_once_never_exceed_the_limit(tmp_path: Path, store
 
     async def one(key: str) -> None:
         nonlocal most
-        async with files.fetch(_listed(files, bucket, key)) as path:
+        async with files.fetch(await _listed(files, bucket, key)) as path:
             assert path.stat().st_size == sizes[key]
             await asyncio.sleep(0)
             there = sum(file.stat().st_size for file in _left_in(tmp_path))
@@ -205,7 +205,7 @@ async def test_a_fetch_that_is_abandoned_gives_its_room_back(tmp_path: Path, sto
         options = SourceOptions(store=store_server.through(wire.port), scratch=tmp_path)
         room = ScratchRoom(options)
         files = BucketFiles(options, room)
-        fetch = asyncio.create_task(_get(files, _listed(files, bucket)))
+        fetch = asyncio.create_task(_get(files, await _listed(files, bucket)))
         await begun.wait()
         assert len(_left_in(tmp_path)) == 1
         fetch.cancel()
@@ -222,10 +222,10 @@ async def test_an_object_larger_than_a_limit_gets_a_row_that_names_the_key(
     bucket = _bucket(store_server, a=b"content")
     with wire_to(store_server.port) as wire:
         files = _files(store_server, wire.port, tmp_path, **{key: 6})
-        failure = await _failure(files, _listed(files, bucket), tmp_path)
+        failure = await _failure(files, await _listed(files, bucket), tmp_path)
         assert not wire.ranges()
         just = _files(store_server, wire.port, tmp_path, **{key: 7})
-        assert await _get(just, _listed(files, bucket)) == b"content"
+        assert await _get(just, await _listed(files, bucket)) == b"content"
     assert failure.reason is Reason.TOO_LARGE
     assert f"source.{key}" in failure.detail
 
@@ -235,7 +235,7 @@ async def test_all_that_is_held_is_let_go_at_once(tmp_path: Path, store_server: 
     bucket = _bucket(store_server, a=b"a" * 100)
     options = SourceOptions(store=store_server.options, scratch=tmp_path, scratch_bytes=250)
     files = BucketFiles(options, ScratchRoom(options))
-    item = _listed(files, bucket)
+    item = await _listed(files, bucket)
     async with AsyncExitStack() as held:
         for _ in range(2):
             await held.enter_async_context(files.fetch(item))
