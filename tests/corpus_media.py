@@ -12,8 +12,10 @@ import subprocess
 import zlib
 from typing import TYPE_CHECKING, Final
 
+import av
 import numpy as np
 import simplejpeg
+from av.packet import Packet
 
 from batch_scan.media.runner import ffmpeg_exe
 
@@ -180,6 +182,26 @@ def corrupted(source: Path, path: Path, start: float, end: float) -> Path:
     first, last = int(len(data) * start), int(len(data) * end)
     data[first:last] = np.random.default_rng(7).bytes(last - first)
     path.write_bytes(data)
+    return path
+
+
+def recut(source: Path, path: Path, from_s: float = 0.0, nonsense_s: tuple[float, float] = (0.0, 0.0)) -> Path:
+    """The first picture track from a moment on, packet by packet, with nonsense for packets shown in a stretch."""
+    with av.open(str(source)) as given, av.open(str(path), "w") as taken:
+        track = given.streams.video[0]
+        copy = taken.add_stream_from_template(track)
+        for packet in given.demux(track):
+            ticks = packet.dts if packet.pts is None else packet.pts
+            if not packet.size or ticks is None:  # the end
+                continue
+            time_s = float(ticks * packet.time_base) - (given.start_time or 0) / 1_000_000
+            if time_s < from_s:
+                continue
+            is_lost = nonsense_s[0] <= time_s < nonsense_s[1]
+            sent = Packet(b"\0\0\0\1" + b"\xff" * packet.size) if is_lost else packet
+            sent.pts, sent.dts, sent.time_base = packet.pts, packet.dts, packet.time_base
+            sent.duration, sent.is_keyframe, sent.stream = packet.duration, packet.is_keyframe, copy
+            taken.mux(sent)
     return path
 
 

@@ -7,7 +7,7 @@ own. So a hole of days in a time line costs one step, not one per wanted time.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 EPSILON_S: Final = 1e-6
@@ -40,6 +40,12 @@ class WantedTimes:
         before = self.next_index
         self.next_index = max(before + 1, math.floor((time_s + EPSILON_S) / self.interval_s) + 1)
         return self.next_index - before
+
+    def after(self, time_s: float) -> WantedTimes:
+        """Return what is left once a picture shown at `time_s` has answered the next wanted time."""
+        then = replace(self)
+        then.answer(time_s)
+        return then
 
     def left_before(self, end_s: float) -> int:
         """Count the unanswered wanted times before `end_s`."""

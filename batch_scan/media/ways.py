@@ -104,7 +104,7 @@ class FrameWork:
         """Which way the track went, by what was done."""
         if self.whole is not None:
             return Way.WHOLE
-        only_keyframes = self.decoded <= min(self.taken, self.keyframes) or 2 * self.alone >= self.taken
+        only_keyframes = self.decoded <= max(2 * self.alone, min(self.taken, self.keyframes))
         return Way.KEYFRAMES if only_keyframes else Way.SELECTIVE
 
 

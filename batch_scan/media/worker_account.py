@@ -19,6 +19,9 @@ _TOLERANCE_S: Final = 1.0
 _TOLERANCE_SHARE: Final = 0.1
 """Declared and real durations may differ by a second or a tenth, whichever is less, and two pictures."""
 
+_LEAD_IN_S: Final = 0.5
+"""So late the first picture may come after it was promised: what is allowed for sound too (`coverage.TOLERANCE_S`)."""
+
 
 @dataclass(slots=True)
 class Account:
@@ -88,6 +91,23 @@ class Account:
         return sum(max(one, 0) for one in lost)
 
     @property
+    def undecodable_start_s(self) -> tuple[float, float] | None:
+        """From when to when nothing came of what the track begins with, where that is not the way of a recording.
+
+        One that begins between keyframes has packets before the first that nobody can decode: up to a group of pictures
+        in whatever was cut from a transmission. They are damage where there are too many of them, or damaged ones; and
+        so is whatever follows a keyframe and does not come.
+        """
+        packets, first_taken_s = self.packets, self.progress.first_taken_s
+        if packets is None or packets.first_s is None or first_taken_s is None:
+            return None
+        is_usual = first_taken_s - packets.first_s <= self.progress.lead_in_s and not packets.has_corrupt_start
+        from_s = packets.promised_s if is_usual else packets.first_s
+        if from_s is None or first_taken_s - from_s <= _LEAD_IN_S:
+            return None
+        return from_s, first_taken_s
+
+    @property
     def has_undecodable(self) -> bool:
         """There is something in the track, and no picture came of it."""
         return not self.decoded and (self.packets is None or self.packets.count > 0)
@@ -116,6 +136,9 @@ class Account:
 
     def _damage(self) -> Iterator[tuple[Reason, str]]:
         progress = self.progress
+        if self.undecodable_start_s is not None:
+            from_s, to_s = (max(time_s, 0.0) for time_s in self.undecodable_start_s)
+            yield Reason.DAMAGED, f"its beginning, from {from_s:.1f} s to {to_s:.1f} s, cannot be decoded"
         if self.packets is not None and self.packets.holes:
             start_s, end_s = self.packets.holes[0]
             more = _more(len(self.packets.holes) - 1, "place")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from batch_scan.errors import MediaError
 from batch_scan.media.interface import FrameMode
-from batch_scan.media.worker_open import has_no_decoder
-from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
     from batch_scan.media.worker_packets import TrackPacket, TrackPackets
 
 _MAX_SUSPECTS: Final = 4096
+_MAX_DELAY: Final = 16
+"""So many pictures a decoder may hold back (H.264 and HEVC, `max_dec_frame_buffering`); what comes later was lost."""
 _UNFILTERED: Final = "bidir"
 """Pictures that fast mode decodes without the loop filter: those predicted from both sides.
 
@@ -41,7 +41,7 @@ class TrackDecoder:
     """Decodes on one thread, which is the cheapest per picture and keeps `skip_frame` in step with the packets.
 
     Attributes:
-        sent: how many packets went in.
+        sent: how many packets went in, those of second fields left out.
         decoded: how many pictures came out.
         errors: how many packets the decoder refused.
         last: the picture that came out last.
@@ -50,8 +50,6 @@ class TrackDecoder:
     def __init__(
         self, stream: VideoStream, packets: TrackPackets, log: LibavLog, mode: FrameMode, max_pixels: int
     ) -> None:
-        if has_no_decoder(stream):
-            raise MediaError(Reason.CODEC_UNSUPPORTED, f"no decoder for picture track {stream.index}")
         context = stream.codec_context
         context.thread_count = 1
         context.thread_type = "NONE"
@@ -66,6 +64,8 @@ class TrackDecoder:
         self._drained = False
         self._shift_s = 0.0
         self._delay_ticks: int | None = None
+        self._key_ticks: int | None = None
+        self._picture_ticks: int | None = None
         self.sent = 0
         self.decoded = 0
         self.errors = 0
@@ -81,11 +81,14 @@ class TrackDecoder:
         """
         if self._drained:
             self.restart()
-        self.sent += 1
+        self.sent += not packet.is_second
         self._shift_s = packet.shift_s
         if packet.is_key:
             self._suspicious = False
-        self._context.skip_frame = "DEFAULT" if whole else "NONREF"
+            self._key_ticks = packet.packet.dts
+        if not packet.is_second:  # it goes the way of its first
+            self._picture_ticks = packet.packet.pts
+            self._context.skip_frame = "DEFAULT" if whole else "NONREF"
         before = self._decoder_errors()
         try:
             frames = self._context.decode(packet.packet)
@@ -95,8 +98,8 @@ class TrackDecoder:
             self._suspicious = self._suspicious or blame
         if blame and (packet.packet.is_corrupt or self._decoder_errors() > before):
             self._suspicious = True
-        if self._suspicious and packet.packet.pts is not None and len(self._suspect_ticks) < _MAX_SUSPECTS:
-            self._suspect_ticks.add(packet.packet.pts)
+        if self._suspicious and self._picture_ticks is not None and len(self._suspect_ticks) < _MAX_SUSPECTS:
+            self._suspect_ticks.add(self._picture_ticks)
         return [self._shown(frame) for frame in frames]
 
     def drain(self) -> list[Shown]:
@@ -123,7 +126,10 @@ class TrackDecoder:
             return frame.pts
         if self._delay_ticks is None:
             first_ticks = self._packets.first_decoded_ticks
-            self._delay_ticks = 0 if first_ticks is None else max(frame.dts - first_ticks, 0)
+            most_ticks = math.ceil(_MAX_DELAY * self._packets.frame_s / self._packets.tick_s)
+            if first_ticks is not None and frame.dts - first_ticks > most_ticks:
+                first_ticks = self._key_ticks
+            self._delay_ticks = 0 if first_ticks is None else min(max(frame.dts - first_ticks, 0), most_ticks)
         return frame.dts - self._delay_ticks
 
     def _decoder_errors(self) -> int:

@@ -16,7 +16,7 @@ from batch_scan.media.ways import FrameWork, Whole
 from batch_scan.media.worker_account import Account
 from batch_scan.media.worker_decode import TrackDecoder
 from batch_scan.media.worker_late import late_tracks
-from batch_scan.media.worker_open import open_media
+from batch_scan.media.worker_open import has_no_decoder, open_media
 from batch_scan.media.worker_packets import TrackPackets
 from batch_scan.media.worker_picture import PictureMaker
 from batch_scan.media.worker_plain import PlainPass
@@ -146,6 +146,8 @@ class TrackFrames:
         stream = next((stream for stream in container.streams.video if stream.index == self._index), None)
         if stream is None:
             raise MediaError(Reason.CHANGED, "the track is gone: the file changed while it was read")
+        if has_no_decoder(stream):
+            raise MediaError(Reason.CODEC_UNSUPPORTED, f"no decoder for picture track {self._index}")
         return stream
 
     def _explain_nothing(self, decoder: TrackDecoder) -> None:

@@ -7,11 +7,12 @@ that what reads on sees packets in decoding order with a time line that only mov
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from av.stream import Discard
 
+from batch_scan.media.worker_fields import FieldPairs
 from batch_scan.media.worker_late import demuxed
 
 if TYPE_CHECKING:
@@ -45,11 +46,13 @@ class TrackPacket:
     """What its time line is shifted by against the container's, for the times of pictures decoded from it."""
     breaks: bool
     """The container's times jumped back before this packet; the time line goes on, the decoder has to start afresh."""
+    is_second: bool = False
+    """It holds but the second field of the picture that the packet before it began, and has the times of that one."""
 
     @property
     def is_key(self) -> bool:
         """Say whether decoding can start here."""
-        return bool(self.packet.is_keyframe)
+        return bool(self.packet.is_keyframe) and not self.is_second
 
 
 class TrackPackets:
@@ -58,11 +61,15 @@ class TrackPackets:
     Attributes:
         end_s: the end of the last picture seen, seconds.
         file_end_s: the same over all tracks that were read along.
-        count: packets of this track.
+        count: packets of this track, those of second fields left out.
         keyframes: those of them that decoding can start at.
         first_decoded_ticks: decoding time of its first packet, in the track's own unit.
+        tick_s: the track's own unit of time, seconds.
         frame_s: how long one picture is shown, as far as the container knows.
         jumps: how often the container's times jumped back.
+        first_s: when the first picture is shown, be it one that nothing can be decoded from; None before it.
+        promised_s: when the first is shown that decoding can start at, or that follows such a one; None before it.
+        has_corrupt_start: packets before that are known to be damaged.
         holes: stretches without packets where the demuxer met damage, as (start, end) seconds.
         too_long: reading stopped at the limit of duration.
     """
@@ -72,9 +79,11 @@ class TrackPackets:
     ) -> None:
         self._container = container
         self._stream = stream
+        self._pairs = FieldPairs(stream.codec_context.name, stream.codec_context.extradata)
+        self._before: TrackPacket | None = None
         self._log = log
         self._max_duration_s = max_duration_s
-        self._tick_s = float(stream.time_base or 1 / 90_000)
+        self.tick_s = float(stream.time_base or 1 / 90_000)
         self._start_s = (container.start_time or 0) / _TICKS_PER_S
         self._shift_s = 0.0
         self._last_order_s: float | None = None
@@ -87,6 +96,10 @@ class TrackPackets:
         self.file_end_s = 0.0
         self.count = 0
         self.keyframes = 0
+        self.first_s: float | None = None
+        self.promised_s: float | None = None
+        self.has_corrupt_start = False
+        self._first_key_s: float | None = None
         self._last_key_s: float | None = None
         self._groups_s = 0.0
         self._groups_s2 = 0.0
@@ -110,19 +123,34 @@ class TrackPackets:
 
     def time_of(self, ticks: int, shift_s: float) -> float:
         """Return the seconds on the file's time line of a time in the track's own unit."""
-        return ticks * self._tick_s - self._start_s + shift_s
+        return ticks * self.tick_s - self._start_s + shift_s
 
     def __iter__(self) -> Iterator[TrackPacket]:
+        packets = self._read()
+        for packet in packets:
+            if not self._may_be_cut(packet):
+                yield packet
+                continue
+            following = next(packets, None)
+            if following is not None and following.is_second:
+                yield packet
+                yield following
+            elif following is not None:  # decoded, the field would show nothing and spoil the keyframe after it
+                yield replace(following, breaks=following.breaks or packet.breaks)
+
+    def _may_be_cut(self, packet: TrackPacket) -> bool:
+        """Say whether a recording may begin with a packet between the two fields of a picture."""
+        begins = packet.breaks or self.count == 1
+        return begins and not packet.is_key and self._pairs.awaits_second
+
+    def _read(self) -> Iterator[TrackPacket]:
         for packet in demuxed(self._container, self._note_failure):
             if not packet.size:
                 continue
             if packet.stream_index != self._stream.index:
                 self._note_other(packet)
                 continue
-            if not self.count:
-                self.first_decoded_ticks = packet.dts
-            self.count += 1
-            placed = self._placed(packet)
+            placed = self._before = self._placed(packet)
             if placed.time_s is not None and placed.time_s > self._max_duration_s:
                 self.too_long = True
                 return
@@ -133,20 +161,35 @@ class TrackPackets:
 
     def _placed(self, packet: Packet[Any]) -> TrackPacket:
         breaks = self._follow_jump(packet)
+        is_second = self._pairs.is_second(memoryview(packet), is_key=packet.is_keyframe)
+        if is_second and not breaks and self._before is not None:
+            return self._second_field(packet, self._before)
+        if not self.count:
+            self.first_decoded_ticks = packet.dts
+        self.count += 1
         if self.count == 1 and self._container.format.name == "avi":
             shown_after = 0 if packet.pts is None or packet.dts is None else packet.pts - packet.dts
-            self._shift_s = -shown_after * self._tick_s  # AVI shows its first picture at once
+            self._shift_s = -shown_after * self.tick_s  # AVI shows its first picture at once
         time_s = None if packet.pts is None else self.time_of(packet.pts, self._shift_s)
         decoded_s = None if packet.dts is None else self.time_of(packet.dts, self._shift_s)
         known_s = decoded_s if time_s is None else time_s
         if known_s is not None:
             self._note_hole(packet, known_s)
-            length_s = (packet.duration or 0) * self._tick_s or self.frame_s
+            length_s = (packet.duration or 0) * self.tick_s or self.frame_s
             self.end_s = max(self.end_s, known_s + length_s)
             self.file_end_s = max(self.file_end_s, self.end_s)
             if packet.is_keyframe:
                 self._note_keyframe(known_s)
+            self._note_promise(packet, known_s)
         return TrackPacket(packet, time_s, decoded_s, self._shift_s, breaks)
+
+    def _second_field(self, packet: Packet[Any], first: TrackPacket) -> TrackPacket:
+        if first.time_s is not None:
+            self._note_hole(packet, first.time_s)
+            length_s = sum(field.duration or 0 for field in (first.packet, packet)) * self.tick_s or self.frame_s
+            self.end_s = max(self.end_s, first.time_s + length_s)
+            self.file_end_s = max(self.file_end_s, self.end_s)
+        return replace(first, packet=packet, breaks=False, is_second=True)
 
     def _note_keyframe(self, time_s: float) -> None:
         if self._last_key_s is not None:
@@ -155,6 +198,22 @@ class TrackPackets:
             self._groups_s2 += group_s * group_s
         self._last_key_s = time_s
         self.keyframes += 1
+
+    def _note_promise(self, packet: Packet[Any], time_s: float) -> None:
+        if self._first_key_s is None and (packet.is_keyframe or self._is_indexed(packet)):
+            self._first_key_s = time_s
+        if packet.is_discard:  # decoded for the sake of others, and not shown
+            return
+        self.first_s = time_s if self.first_s is None else min(self.first_s, time_s)
+        if self._first_key_s is None:
+            self.has_corrupt_start = packet.is_corrupt or self._seen_doubts > 0
+        elif time_s >= self._first_key_s:  # what is shown before it leans on what is not there
+            self.promised_s = time_s if self.promised_s is None else min(self.promised_s, time_s)
+
+    def _is_indexed(self, packet: Packet[Any]) -> bool:
+        """Say whether the container calls the first packet a keyframe: libav believes its parsers rather, if at all."""
+        first = next(iter(self._stream.index_entries), None) if self.count == 1 else None
+        return first is not None and first.is_keyframe and first.timestamp in {packet.pts, packet.dts}
 
     def _follow_jump(self, packet: Packet[Any]) -> bool:
         ticks = packet.pts if packet.dts is None else packet.dts

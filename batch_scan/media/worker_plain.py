@@ -49,9 +49,10 @@ class PlainPass:
     def _note_hidden(self, shown: Shown) -> None:
         progress = self._progress
         missed_s = progress.missed_before(shown.time_s)
-        is_first = progress.wanted.next_index == 0 and shown.time_s <= progress.lead_in_s
-        if missed_s is not None and shown.time_s - missed_s > self._patience_s and not is_first:
-            progress.hidden += max(progress.wanted.left_before(shown.time_s) - 1, 0)
+        if missed_s is None or shown.time_s - missed_s <= self._patience_s:
+            return
+        progress.hidden += max(progress.wanted.left_before(shown.time_s) - 1, 0)
+        if progress.first_taken_s is not None:  # `Account` tells of the beginning
             progress.hidden_at_s.append(missed_s)
 
     def _last_picture(self) -> Iterator[Shown]:

@@ -36,6 +36,7 @@ class Progress:
     late_s: float = 0.0
     """A keyframe this long after a wanted time answers it, whatever is shown between."""
     taken: int = 0
+    first_taken_s: float | None = None
     last_taken_s: float = -math.inf
     stopped: bool = False
     """More was wanted than `max_taken`."""
@@ -48,7 +49,7 @@ class Progress:
 
     @property
     def lead_in_s(self) -> float:
-        """... and is not called damage where the first wanted time alone lies in it."""
+        """... and is not called damage where but the first wanted time lies in it, and nothing to decode."""
         return min(LEAD_IN_S, self.wanted.interval_s)
 
     def expect(self, time_s: float) -> None:
@@ -77,5 +78,7 @@ class Progress:
         """Note that a picture answers the next wanted time."""
         self.wanted.answer(shown.time_s)
         self.taken += 1
+        if self.first_taken_s is None:
+            self.first_taken_s = shown.time_s
         self.last_taken_s = shown.time_s
         return shown

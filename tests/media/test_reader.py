@@ -11,10 +11,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import av
 import pytest
 import pytest_asyncio
-from av.packet import Packet
 
 from batch_scan.digest import digest_bytes
 from batch_scan.errors import MediaError
@@ -35,6 +33,7 @@ from tests.corpus_media import (
     multi_audio,
     numbered_source,
     numbered_video,
+    recut,
     shown_number,
     silence,
     still_video,
@@ -352,17 +351,7 @@ async def test_frames_come_as_samples_and_are_closed_by_a_tally(reader: MediaRea
 async def test_a_beginning_that_cannot_be_decoded_is_damage_where_more_than_one_picture_is_wanted_of_it(
     reader: MediaReader, tmp_path: Path, film: Path
 ) -> None:
-    path = tmp_path / "a.mkv"
-    with av.open(str(film)) as given, av.open(str(path), "w") as taken:
-        track = given.streams.video[0]
-        copy = taken.add_stream_from_template(track)
-        for packet in given.demux(track):
-            if packet.pts is None:  # the end
-                continue
-            sent = Packet(b"\xff" * packet.size) if float(packet.pts * packet.time_base) < 1.5 else packet
-            sent.pts, sent.dts, sent.time_base = packet.pts, packet.dts, packet.time_base
-            sent.duration, sent.is_keyframe, sent.stream = packet.duration, packet.is_keyframe, copy
-            taken.mux(sent)
+    path = recut(film, tmp_path / "a.mkv", nonsense_s=(0.0, 1.5))
     taken_out = await frames(reader, path, FrameSpec(interval_s=0.5, dedup=False))
     assert [short.reason for short in taken_out.shortfalls] == [Reason.DAMAGED]
     (tally,) = taken_out.tallies

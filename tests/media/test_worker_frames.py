@@ -27,6 +27,7 @@ from tests.corpus_media import (
     make,
     numbered_source,
     numbered_video,
+    recut,
     shown_number,
     still_video,
     tiny_clip,
@@ -186,6 +187,27 @@ def test_a_pass_decodes_about_as_many_pictures_as_the_model_says(films: Path, na
     assert costs_s(work, codec)[work.way] == work.cpu_s > 0
 
 
+@pytest.mark.parametrize("name", ["closed.mp4", "h264.mkv", "h264.flv", "vp9.webm", "fragments.mp4"])
+def test_nothing_behind_a_wanted_picture_is_decoded_to_get_it_out(films: Path, name: str) -> None:
+    path, fps = film(films, name)
+    with av.open(str(path)) as container:
+        start_s, stream = (container.start_time or 0) / 1e6, container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+        numbers = [round((float((packet.pts or 0) * (stream.time_base or 0)) - start_s) * fps) for packet in packets]
+        keys = [at for at, packet in enumerate(packets) if packet.is_keyframe]
+    wanted = wanted_numbers(round(SECONDS * fps), fps, 3.3)
+    places = [numbers.index(number) for number in wanted]
+    needed = sum(place + 1 - max(key for key in keys if key <= place) for place in places)
+    work = Taken(path, interval_s=3.3).work
+    assert work.sent == needed
+    assert work.alone == sum(place in keys for place in places if name != "vp9.webm")  # VP9 holds nothing back
+
+
+def test_a_keyframe_of_a_film_in_interlaced_pictures_is_decoded_alone(films: Path) -> None:
+    work = Taken(film(films, "interlaced.ts")[0], interval_s=3.0, mode="keyframe").work
+    assert work.sent == work.decoded == work.alone == work.taken == 4
+
+
 def test_a_track_tells_how_far_apart_its_keyframes_are(films: Path) -> None:
     work = Taken(film(films, "closed.mp4")[0], interval_s=3.3).work
     with av.open(str(films / "closed.mp4")) as container:
@@ -319,6 +341,75 @@ def test_a_cut_recording_begins_with_what_can_be_decoded(films: Path) -> None:
     assert taken.shortfalls == []
 
 
+@pytest.mark.parametrize("name", ["closed.mp4", "open.ts", "hevc_open.ts", "vp9.webm", "av1.mkv", "mpeg2.ts"])
+@pytest.mark.parametrize("mode", ["exact", "keyframe"])
+def test_a_recording_that_begins_between_keyframes_lacks_nothing(films: Path, name: str, mode: str) -> None:
+    suffix = ".ts" if name.endswith(".ts") else ".mkv"
+    given, _ = film(films, name)
+    if name == "av1.mkv":  # PyAV copies no track that it has no encoder for
+        path = make(films / "begun_av1.mkv", "-i", str(given), "-c", "copy", "-bsf:v", r"noise=drop=lt(n\,7)")
+    else:
+        path = recut(given, films / f"begun_{name}{suffix}", from_s=0.3)
+    taken = Taken(path, interval_s=5.0, mode=mode)
+    assert taken.shortfalls == []
+    assert taken.pictures
+    assert taken.work.whole is None
+
+
+def test_a_recording_cut_at_any_packet_lacks_nothing(films: Path) -> None:
+    data = film(films, "open.ts")[0].read_bytes()
+    for skipped in (1, 17, 59, 83, 113):
+        (films / "any.ts").write_bytes(data[188 * skipped :])
+        assert Taken(films / "any.ts", interval_s=5.0).shortfalls == []
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+@pytest.mark.parametrize("mode", ["exact", "fast", "keyframe"])
+def test_a_first_keyframe_that_cannot_be_decoded_is_told_with_what_hangs_on_it(
+    films: Path, tmp_path: Path, suffix: str, mode: str
+) -> None:
+    given, _ = film(films, "h264.avi" if suffix == "avi" else "h264.mkv")
+    path = recut(given, tmp_path / f"a.{suffix}", nonsense_s=(0.0, 0.15))
+    taken = Taken(path, interval_s=5.0, mode=mode)
+    ((reason, detail),) = taken.shortfalls
+    assert reason == "damaged"
+    assert "from 0.0 s to 2.0 s" in detail
+    assert taken.pictures[0].start_s == pytest.approx(2.0, abs=0.1)
+
+
+def test_nonsense_for_less_than_half_a_second_is_within_what_a_beginning_may_lack(films: Path, tmp_path: Path) -> None:
+    path = recut(film(films, "all_key.mp4")[0], tmp_path / "a.mkv", nonsense_s=(0.0, 0.35))
+    assert Taken(path, interval_s=5.0).shortfalls == []
+    path = recut(film(films, "all_key.mp4")[0], tmp_path / "b.mkv", nonsense_s=(0.0, 0.65))
+    assert Taken(path, interval_s=5.0).reasons == {"damaged"}
+
+
+def test_a_beginning_known_to_be_damaged_is_told_where_no_keyframe_is_left_of_it(tmp_path: Path) -> None:
+    whole = numbered_video(tmp_path / "a.ts", 10, *X264, "-g", "20")
+    packets = bytearray(recut(whole, tmp_path / "b.ts", from_s=0.3).read_bytes())
+    picture_at = [at for at in range(0, len(packets), 188) if packets[at + 1] & 0x1F == 1 and packets[at + 2] == 0]
+    packets[picture_at[1] + 1] |= 0x80  # transport error: the receiver knew
+    (tmp_path / "b.ts").write_bytes(packets)
+    ((reason, detail),) = Taken(tmp_path / "b.ts", interval_s=5.0).shortfalls
+    assert reason == "damaged"
+    assert "from 0.0 s to 1." in detail
+
+
+def test_what_can_be_decoded_without_a_keyframe_is_looked_at(films: Path, tmp_path: Path) -> None:
+    path = recut(film(films, "mpeg4.avi")[0], tmp_path / "a.mkv", from_s=0.3)
+    taken = Taken(path, interval_s=5.0)
+    assert taken.pictures[0].start_s == pytest.approx(0.0, abs=0.15)
+    assert taken.work.whole is Whole.NO_KEYFRAME
+
+
+def test_pictures_before_an_edit_list_are_not_missing(tmp_path: Path) -> None:
+    whole = numbered_video(tmp_path / "whole.mp4", 10, *X264, "-g", "40")
+    path = make(tmp_path / "a.mp4", "-ss", "2.5", "-i", str(whole), "-c", "copy")
+    taken = Taken(path, interval_s=3.0)
+    assert taken.shown[0] == (0.0, 25)
+    assert taken.shortfalls == []
+
+
 def test_pictures_that_change_size_in_mid_stream_are_taken(tmp_path: Path) -> None:
     small = make(tmp_path / "a.ts", *numbered_source(3, 10, "160x120"), *H264, "-g", "10")
     large = make(tmp_path / "b.ts", *numbered_source(3, 10, "320x240"), *H264, "-g", "10", "-output_ts_offset", "3")
@@ -441,6 +532,17 @@ def test_more_pictures_than_the_bound_are_told(films: Path) -> None:
     taken = Taken(film(films, "closed.mp4")[0], interval_s=0.1, max_wanted_frames=10)
     assert len(taken.shown) == 10
     assert taken.reasons == {"frame_cap"}
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "unknown"), [("vp9.webm", b"V_VP9", b"V_QQQ"), ("mjpeg.avi", b"MJPG", b"QQQQ")]
+)
+def test_a_codec_that_nobody_knows_is_told(
+    films: Path, tmp_path: Path, name: str, codec: bytes, unknown: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(film(films, name)[0].read_bytes().replace(codec, unknown))
+    assert Taken(path).reasons == {"codec_unsupported"}
 
 
 def test_a_track_of_noise_is_told(tmp_path: Path, whole: Path) -> None:
