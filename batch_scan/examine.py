@@ -8,6 +8,7 @@ a `Shortfall`.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from batch_scan.extraction import Event
     from batch_scan.flow import Place
     from batch_scan.media.interface import AudioSpec
-    from batch_scan.media.ways import FrameWork
+    from batch_scan.media.ways import FrameWork, SoundWork
     from batch_scan.model import MediaInfo, RequestRecord
 
 _EVERY_FRAME = 1 << 40
@@ -53,6 +54,7 @@ class Examined:
     answered: int = 0
     coverage: Coverage = field(default_factory=Coverage)
     frame_works: tuple[FrameWork, ...] = ()
+    sound_works: tuple[SoundWork, ...] = ()
 
 
 class Examination:
@@ -98,6 +100,7 @@ class Examination:
         self._done.shortfalls.sort(key=lambda gap: gap.reason is not Reason.CHANGED)  # then nothing else is certain
         self._done.coverage = self._coverage()
         self._done.frame_works = tuple(tally.work for tally in self._frame_tallies if tally.work is not None)
+        self._done.sound_works = tuple(tally.work for tally in self._audio_tallies if tally.work is not None)
         return self._done
 
     # ---------------------------------------------------------------------------------------------------- pictures
@@ -258,6 +261,7 @@ class Examination:
             frames_extracted=extracted,
             frames_deduplicated=sum(tally.deduplicated for tally in self._frame_tallies),
             frames_answered=max(0, extracted - max(self._lost_frames.values(), default=0)),
+            audio_s_copied=math.fsum(tally.work.copied_s for tally in self._audio_tallies if tally.work is not None),
         )
 
 

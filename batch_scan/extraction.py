@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -112,10 +112,15 @@ def settings_fingerprint(frames: FrameSpec | None, audio: tuple[AudioSpec, ...],
         {
             "version": RECORD_VERSION,
             "frames": None if frames is None else asdict(frames),
-            "audio": sorted((asdict(spec) for spec in audio), key=repr),
+            "audio": sorted(map(_told, audio), key=repr),
             "limits": asdict(limits),
         }
     )
+
+
+def _told(spec: AudioSpec) -> dict[str, Any]:
+    """Return a spec's values; without copies it has the same ones as before there were any."""
+    return {name: value for name, value in asdict(spec).items() if name != "copies" or value}
 
 
 async def _replay(events: Sequence[Event]) -> AsyncGenerator[Event, None]:

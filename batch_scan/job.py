@@ -106,6 +106,10 @@ class ExtractTable(Table):
     max_frames: int = Field(default=0, ge=0, description="most frames per file; 0 = no cap")
     dedup_frames: bool = Field(default=True, description="near-identical neighbours share one answer")
     skip_silence: bool = Field(default=True, description="measured silence is recorded, not sent")
+    copy_sound: bool = Field(
+        default=False,
+        description="sound goes undecoded to those who take its codec: quicker, but silence is sent, and they mix it",
+    )
     audio: bool = Field(default=True, description="judge the sound")
     video: bool = Field(default=True, description="judge the pictures")
 

@@ -12,7 +12,7 @@ from datetime import datetime  # noqa: TC003
 from pathlib import Path
 from typing import NewType
 
-from batch_scan.media.ways import FrameWork  # noqa: TC001
+from batch_scan.media.ways import FrameWork, SoundWork  # noqa: TC001
 from batch_scan.vocabulary import Action, Category, Medium, Outcome, Reason, Status, Verdict  # noqa: TC001
 
 Digest = NewType("Digest", str)
@@ -131,6 +131,7 @@ class Coverage:
     frames_extracted: int = 0
     frames_deduplicated: int = 0
     frames_answered: int = 0
+    audio_s_copied: float = 0.0
 
 
 # --------------------------------------------------------------------------------------------------------- samples
@@ -159,6 +160,8 @@ class Sample:
     """Where a service that fetches finds exactly these bytes, if it can; may be signed: never shown, logged or kept."""
     path: Path | None = None
     """Streams: the local file while it is at hand; None where the sample is known from an earlier run."""
+    copied: bool = False
+    """Sound that nobody decoded: unless its answer tells that all of it was heard, it is not clean."""
 
     @property
     def duration_s(self) -> float:
@@ -342,6 +345,7 @@ class FileResult:
     transcripts: tuple[Utterance, ...] = ()
     frame_works: tuple[FrameWork, ...] = ()
     """What was done for its pictures, track by track; not in the report."""
+    sound_works: tuple[SoundWork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,7 @@ async def plan_scan(job: Job, observer: Observer, tell: Callable[[str], None] | 
             name: Quoter(name, service, meters, RetryPolicy.of(service.config.limit), gate)
             for name, service in services.by_name.items()
         }
-        takers = services.takers(quoters, skip_silence=job.extract.skip_silence)
+        takers = services.takers(quoters, job.extract)
         scope = Scope(_PLAN, job, source, reader, takers, memory, gate, Evidence(None), lambda _: False)
         async for result in Scan(scope).results(bounds_of(job)):
             outcome.add(result)

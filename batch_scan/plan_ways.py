@@ -1,4 +1,4 @@
-"""How the pictures of files are taken out, counted and in words, for a plan. Pure; see `media.ways`."""
+"""How pictures and sound of files are taken out, counted and in words, for a plan. Pure; see `media.ways`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from batch_scan.duration import format_duration
 from batch_scan.media.ways import Way, Whole, costs_s
 
 if TYPE_CHECKING:
-    from batch_scan.media.ways import FrameWork
+    from batch_scan.media.ways import FrameWork, SoundWork
     from batch_scan.model import FileResult
 
 _TOLD_FROM_S: Final = 0.1
@@ -75,8 +75,21 @@ class WayCount:
 
 
 def ways_told(result: FileResult) -> list[str]:
-    """Say of each film in a file which way its pictures are taken out, and why."""
-    return [f"{_way_told(work)}{_cpu(work.cpu_s, costs_s(work, codec)[Way.WHOLE])}" for work, codec in _films(result)]
+    """Say of each film in a file which way its pictures are taken out, and why.
+
+    In jobs that let sound be copied, the same of each sound track.
+    """
+    films = [f"{_way_told(work)}{_cpu(work.cpu_s, costs_s(work, codec)[Way.WHOLE])}" for work, codec in _films(result)]
+    return films + [_sound_told(work, result) for work in result.sound_works]
+
+
+def _sound_told(work: SoundWork, result: FileResult) -> str:
+    tracks = result.row.media.audio if result.row.media is not None else ()
+    sound = "sound" if len(tracks) <= 1 else f"sound of track {work.track}"
+    if work.because:
+        return f"{sound} decoded: {work.because}"
+    codec = next((track.codec for track in tracks if track.index == work.track), "")
+    return f"{sound} copied: {format_duration(work.copied_s)} of {codec}, taken undecoded"
 
 
 def _way_told(work: FrameWork) -> str:

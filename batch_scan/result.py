@@ -99,6 +99,7 @@ def examined_result(
         tuple(sorted(examined.records, key=lambda record: (record.start_s, record.endpoint))),
         tuple(sorted(examined.utterances, key=lambda utterance: utterance.start_s)),
         examined.frame_works,
+        examined.sound_works,
     )
 
 

@@ -39,6 +39,8 @@ class Takers:
     """Who gets files whole."""
     skip_silence: bool = True
     """False hands silence on as well."""
+    copy_sound: bool = False
+    """True hands sound on undecoded to those who take its codec."""
 
     @property
     def listeners(self) -> tuple[Asker, ...]:
@@ -56,9 +58,12 @@ class Takers:
         return tuple(dict.fromkeys(filter(None, map(self.spec_of, self.listeners))))
 
     def spec_of(self, asker: Asker) -> AudioSpec | None:
-        """The form in which one of them wants sound: with its silences, where the job says so."""
+        """The form in which one of them wants sound: with its silences, and undecoded, only where the job says so."""
         spec = asker.service.needs.audio
-        return spec if spec is None or self.skip_silence else replace(spec, skip_silence=False)
+        if spec is None:
+            return None
+        skip_silence = spec.skip_silence and self.skip_silence
+        return replace(spec, skip_silence=skip_silence, copies=spec.copies if self.copy_sound else ())
 
     def narrowed(self, extract: ExtractTable, pulling: Collection[Asker] = ()) -> Takers:
         """Say who takes what of a file that some pull by its URL: they get no chunks of it."""

@@ -145,7 +145,7 @@ def scan_of(
             job=job,
             source=shelf,
             reader=reader or Words(),  # type: ignore[arg-type]
-            takers=services.takers(askers),
+            takers=services.takers(askers, job.extract),
             ledger=ledger,
             gate=desk.gate,
             evidence=Evidence(evidence),

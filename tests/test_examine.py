@@ -18,6 +18,7 @@ from batch_scan.examine import Examination
 from batch_scan.extraction import ExtractionRecord
 from batch_scan.flow import Bounds, Flow, request_bytes
 from batch_scan.media.interface import AudioTally, Chunk, FrameTally, Lane, Silence
+from batch_scan.media.ways import SoundWork
 from batch_scan.model import AudioTrack, Digest, MediaInfo, Sample, Shortfall, VideoTrack
 from batch_scan.takers import Takers
 from batch_scan.vocabulary import Medium, Reason
@@ -157,6 +158,16 @@ async def test_sound_goes_to_those_who_asked_for_its_form(tmp_path: Path) -> Non
     assert [request.samples[0].data for request in short.submitted] == [b"half"]
     assert (done.planned, done.answered, done.shortfalls) == (3, 3, [])
     assert (done.coverage.audio_s_planned, done.coverage.audio_s_answered) == (10, 10)
+
+
+async def test_seconds_that_were_copied_are_counted_and_told_track_by_track(tmp_path: Path) -> None:
+    works = SoundWork(1, copied_s=10.0), SoundWork(2, because="opus is taken by nobody undecoded")
+    media = replace(MEDIA, audio=(SOUND, replace(SOUND, index=2)), video=())
+    async with takers_of(tmp_path, audio=[ToyEndpoint(needs=Needs(audio=SPEC))]) as takers:
+        events: list[Event] = [chunk("a"), *(replace(SOUND_DONE, track=work.track, work=work) for work in works)]
+        done = await examine(takers, audio=events, media=media)
+    assert (done.coverage.audio_s_copied, done.coverage.audio_s_answered) == (10.0, 20.0)
+    assert done.sound_works == works
 
 
 async def test_unanswered_and_undecoded_seconds_are_not_covered(tmp_path: Path) -> None:

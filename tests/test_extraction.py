@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,8 @@ def _changed(value: object) -> Any:
             return not value
         case int() | float():
             return value + 1
+        case ():
+            return ("mp3",)
         case _:
             raise AssertionError(f"no other value known for {value!r}")
 
@@ -175,6 +178,24 @@ def test_every_limit_names_another_extraction(place: str) -> None:
     limits = MediaLimits()
     other = replace(limits, **{place: _changed(getattr(limits, place))})
     assert settings_fingerprint(None, (), limits) != settings_fingerprint(None, (), other)
+
+
+def test_what_was_remembered_before_sound_could_be_copied_is_remembered_still() -> None:
+    """The name that these settings have in ledgers from before."""
+    sound = (AudioSpec(), AudioSpec(codec=AudioCodec.MP3))
+    before = "054b7fbda84c9c1b9bfcca525cbbf215db6df3923fdd1b820d066e0c6b3312af"
+    assert settings_fingerprint(FrameSpec(), sound, MediaLimits()) == before
+
+
+def test_a_record_from_before_sound_could_be_copied_can_be_read() -> None:
+    sample = Sample(Medium.AUDIO, 0.0, 1.0, Digest("d"), "audio/flac", None)
+    record = ExtractionRecord(
+        MediaInfo("mp3", 1.0), chunks=[Chunk(AudioSpec(), sample)], audio_tallies=[AudioTally(0, 1.0, 1.0)]
+    )
+    stored = json.loads(dump_record(record))
+    (chunk,), (tally,) = stored["chunks"], stored["audio_tallies"]
+    del chunk["sample"]["copied"], chunk["spec"]["copies"], tally["work"]
+    assert load_record(json.dumps(stored).encode()) == record
 
 
 def test_nobody_for_pictures_is_another_extraction_and_the_order_of_takers_is_not() -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from batch_scan.media.ways import FrameWork, Whole
-from batch_scan.model import FileResult, FileRow, Item, MediaInfo, VideoTrack
+from batch_scan.media.ways import FrameWork, SoundWork, Whole
+from batch_scan.model import AudioTrack, FileResult, FileRow, Item, MediaInfo, VideoTrack
 from batch_scan.plan_ways import WayCount, ways_told
 from batch_scan.vocabulary import Status, Verdict
 
@@ -96,3 +96,18 @@ def test_an_archive_without_films_has_nothing_to_tell() -> None:
     count.add(result(COVER))
     assert count.text == ""
     assert count.values["tracks"] == {}
+
+
+def sounding(*works: SoundWork) -> FileResult:
+    tracks = (AudioTrack(0, "mp3", 2, 44_100, 90.0), AudioTrack(1, "opus", 2, 48_000, 90.0))[: len(works)]
+    row = FileRow(Item(0, "/a", "0:/a", "/a"), Verdict.KEEP, Status.COMPLETE, media=MediaInfo("matroska", 90.0, tracks))
+    return FileResult(row, sound_works=works)
+
+
+def test_sound_that_is_copied_is_told_and_why_it_is_not() -> None:
+    decoded = SoundWork(1, because="opus is taken by nobody undecoded")
+    assert ways_told(sounding(SoundWork(0, copied_s=90.0))) == ["sound copied: 1 min 30 s of mp3, taken undecoded"]
+    assert ways_told(sounding(SoundWork(0, copied_s=90.0), decoded)) == [
+        "sound of track 0 copied: 1 min 30 s of mp3, taken undecoded",
+        "sound of track 1 decoded: opus is taken by nobody undecoded",
+    ]

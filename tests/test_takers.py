@@ -53,6 +53,16 @@ async def test_whoever_pulls_an_item_from_its_url_gets_no_chunks_of_it(tmp_path:
     assert local.sound == under_url.sound == (SPEC,)
 
 
+async def test_sound_is_handed_on_undecoded_only_where_the_job_says_so(tmp_path: Path) -> None:
+    copies, job = replace(SPEC, copies=("mp3",)), Job.model_validate({})
+    async with ledger_in(tmp_path) as ledger:
+        asker = desk_of(ledger, ToyEndpoint(needs=Needs(audio=copies))).asker
+        off, on = (route(Takers(audio=(asker,), copy_sound=copy_sound), job) for copy_sound in (False, True))
+    assert (off.sound, on.sound) == ((SPEC,), (copies,))
+    assert (off.takers.spec_of(asker), on.takers.spec_of(asker)) == (SPEC, copies)
+    assert off.settings != on.settings
+
+
 async def test_what_the_job_leaves_out_nobody_gets(tmp_path: Path) -> None:
     async with takers_of(tmp_path) as takers:
         heard, seen = (

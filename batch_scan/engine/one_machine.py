@@ -191,7 +191,7 @@ async def _run_with_ledger(  # noqa: PLR0917
             job=job,
             source=source,
             reader=reader,
-            takers=services.takers(askers, skip_silence=job.extract.skip_silence),
+            takers=services.takers(askers, job.extract),
             ledger=ledger,
             gate=gate,
             evidence=Evidence(kept),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from batch_scan.delivery import Gate, Meters
     from batch_scan.endpoint.config import ServiceConfig
     from batch_scan.endpoint.interface import Endpoint, Quota
-    from batch_scan.job import Job
+    from batch_scan.job import ExtractTable, Job
     from batch_scan.transcribe.interface import Transcriber
 
 _log = logging.getLogger(__name__)
@@ -57,15 +57,16 @@ class Services:
         """The endpoints' names, in order."""
         return tuple(sorted(endpoint.name for endpoint in self.endpoints))
 
-    def takers(self, askers: Mapping[str, Asker], *, skip_silence: bool = True) -> Takers:
-        """Say who takes which samples."""
+    def takers(self, askers: Mapping[str, Asker], extract: ExtractTable) -> Takers:
+        """Say who takes which samples, and how sound is handed on."""
         return Takers(
             frames=tuple(askers[one.name] for one in self.endpoints if one.needs.frame is not None),
             audio=tuple(askers[one.name] for one in self.endpoints if one.needs.audio is not None),
             utterances=tuple(askers[one.name] for one in self.endpoints if one.needs.utterance is not None),
             transcriber=askers[self._transcriber_name] if self.transcriber is not None else None,
             streams=tuple(askers[one.name] for one in self.endpoints if one.needs.stream is not None),
-            skip_silence=skip_silence,
+            skip_silence=extract.skip_silence,
+            copy_sound=extract.copy_sound,
         )
 
 

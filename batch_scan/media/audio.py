@@ -12,6 +12,7 @@ no place for and refuses unknown layouts.
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import numpy as np
@@ -20,7 +21,15 @@ from pydantic import Field, ValidationError
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
 from batch_scan.media.chunks import WINDOW_S, Kind, Window, measure
-from batch_scan.media.coverage import OGG_PAGE_BYTES, TOLERANCE_S, SoundRead, ends_within_ogg_page, judge
+from batch_scan.media.copied import CopiedTrack, why_decoded
+from batch_scan.media.coverage import (
+    OGG_PAGE_BYTES,
+    TOLERANCE_S,
+    SoundRead,
+    declared_length_s,
+    ends_within_ogg_page,
+    judge,
+)
 from batch_scan.media.decoder import wall_limit
 from batch_scan.media.interface import AudioTally, Chunk, Lane, Silence
 from batch_scan.media.mix import channels_kept, keep_channels, mixed
@@ -28,6 +37,7 @@ from batch_scan.media.probe import Told, parse_end
 from batch_scan.media.soundbuffer import SoundBuffer
 from batch_scan.media.taker import Taker
 from batch_scan.media.timeline import Timeline
+from batch_scan.media.ways import SoundWork
 from batch_scan.model import Shortfall
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
@@ -72,7 +82,8 @@ async def read_audio(
 ) -> AsyncGenerator[Event, None]:
     """Yield the sound of every sound track for each taker, in order of time per track.
 
-    Every track is decoded once and ends with its `AudioTally`. Close the iterator to end the decoder early.
+    Every track is decoded once, or copied where all takers let it, and ends with its `AudioTally`. Close the iterator
+    to end the decoder early.
 
     Args:
         pool: decodes it.
@@ -91,9 +102,19 @@ async def read_audio(
     if not wanted:
         return
     for track in info.audio:
+        because = why_decoded(track, wanted)
+        if not because:
+            copy = CopiedTrack(path, info, track, pool=pool, specs=wanted, limits=limits)
+            async with aclosing(copy.read()) as copied:
+                async for told in copied:
+                    yield told
+            because = copy.not_copied
+            if not because:
+                continue
+        work = SoundWork(track.index, because=because) if any(spec.copies for spec in wanted) else None
         async with aclosing(_Track(path, info, track, pool=pool, specs=wanted, limits=limits).read()) as events:
             async for event in events:
-                yield event
+                yield replace(event, work=work) if isinstance(event, AudioTally) else event
 
 
 class _Track:
@@ -135,18 +156,9 @@ class _Track:
 
     @property
     def declared_s(self) -> float | None:
-        """Declared length of the track.
-
-        Matroska and FLV count from the start of the file, also for a track that starts later, and may state only how
-        long the file is, which a lone track fills.
-        """
-        declared_s = self._track.duration_s
-        if not self._info.container.startswith(("matroska", "flv")):
-            return declared_s
-        if declared_s is None and self._info.main_video is None and len(self._info.audio) == 1:
-            declared_s = self._info.duration_s
+        """Declared length of the track."""
         begins_s = max(0.0, self._timeline.start_s - self._seen.unheard_before_s)
-        return None if declared_s is None else max(0.0, declared_s - begins_s)
+        return declared_length_s(self._info, self._track, begins_s)
 
     async def read(self) -> AsyncGenerator[Event, None]:
         """Yield all that is to be said of the track."""

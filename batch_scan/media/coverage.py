@@ -14,6 +14,7 @@ from batch_scan.vocabulary import Reason
 if TYPE_CHECKING:
     from batch_scan.errors import MediaError
     from batch_scan.media.timeline import Hole, Timeline
+    from batch_scan.model import AudioTrack, MediaInfo
 
 TOLERANCE_SHARE: Final = 0.01
 TOLERANCE_S: Final = (0.5, 2.0)
@@ -35,6 +36,8 @@ class SoundRead:
     """What came of decoding one track; filled while it goes on."""
 
     rate_hz: int
+    word: str = "decoded"
+    """What was done to find it."""
     decoded: int = 0
     """Samples."""
     still: int = 0
@@ -72,6 +75,20 @@ class SoundRead:
         return before > 0 and start < self.lost[before - 1][1]
 
 
+def declared_length_s(info: MediaInfo, track: AudioTrack, begins_s: float) -> float | None:
+    """Return the declared length of a track that begins at `begins_s`; None where none is declared.
+
+    Matroska and FLV count from the start of the file, also for a track that starts later, and may state only how
+    long the file is, which a lone track fills.
+    """
+    declared_s = track.duration_s
+    if not info.container.startswith(("matroska", "flv")):
+        return declared_s
+    if declared_s is None and info.main_video is None and len(info.audio) == 1:
+        declared_s = info.duration_s
+    return None if declared_s is None else max(0.0, declared_s - begins_s)
+
+
 def judge(
     read: SoundRead, timeline: Timeline, track: int, declared_s: float | None
 ) -> tuple[list[Shortfall], AudioTally]:
@@ -90,9 +107,9 @@ def judge(
     if (end := _ended_badly(read, heard_s, because)) is not None:
         short.append(end)
     elif not read.decoded:
-        short.append(Shortfall(Reason.DAMAGED, f"no sound could be decoded{because}"))
+        short.append(Shortfall(Reason.DAMAGED, f"no sound could be {read.word}{because}"))
     elif declared_s is not None and declared_s - heard_s - lost_s > _tolerance_s(declared_s):
-        detail = f"sound decoded to {heard_s:.1f} s of {declared_s:.1f} s declared{because}"
+        detail = f"sound {read.word} to {heard_s:.1f} s of {declared_s:.1f} s declared{because}"
         short.append(Shortfall(Reason.DAMAGED, detail))
     elif read.unheard_before_s:
         detail = f"{read.unheard_before_s:.1f} s of sound at the beginning could not be decoded{because}"

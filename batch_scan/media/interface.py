@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from batch_scan.media.ways import FrameWork  # noqa: TC001 - `FrameTally` is (de)serialised by its annotations
+from batch_scan.media.ways import FrameWork, SoundWork  # noqa: TC001 - tallies are (de)serialised by its annotations
 from batch_scan.model import MediaInfo, Sample, Shortfall  # noqa: TC001 - `Chunk` is (de)serialised by its annotations
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class AudioSpec:
     split_silence_s: float = 0.0
     """Silence of this length ends a chunk and is left out, for takers who are paid by the second; 0 = it stays inside,
     for takers who are paid by the request."""
+    copies: tuple[str, ...] = ()
+    """Codecs (libav's names) that it takes undecoded too, as `Sample.copied`, where the job says so. Only for takers
+    whose answers tell how much they heard: of such a sample nothing else shows that it was heard at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,9 @@ class AudioTally:
     planned_s: float
     """Declared duration or, where none is declared, what was decoded."""
     decoded_s: float
+    """What was decoded or copied."""
+    work: SoundWork | None = None
+    """How it was handed on; None where it could only be decoded, as the job has it."""
 
 
 class Reader(Protocol):
@@ -159,8 +165,9 @@ class Reader(Protocol):
     ) -> AsyncGenerator[Chunk | Silence | Shortfall | AudioTally, None]:
         """Yield the sound of every sound track for each taker, in order of time per track.
 
-        The sound is decoded once per track, whatever the number of takers. Every track ends with its `AudioTally`;
-        less decoded than declared is a `Shortfall` too. Raises nothing that belongs to the file.
+        The sound is decoded once per track, whatever the number of takers, or not at all where all of them take its
+        codec undecoded (`AudioSpec.copies`). Every track ends with its `AudioTally`; less decoded than declared is a
+        `Shortfall` too. Raises nothing that belongs to the file.
         """
         ...
 

@@ -58,6 +58,16 @@ class Timeline:
         """When the first sample is heard, seconds from the start of the file."""
         return max(0.0, (self._first or 0) / self._rate_hz)
 
+    @property
+    def end(self) -> int:
+        """Where the line ends by now, in samples after its beginning, holes counted."""
+        return self._passed
+
+    @property
+    def expected(self) -> int:
+        """What the next time stamp says where nothing is missing before it."""
+        return (self._first or 0) + self._offset + self._passed
+
     def show(self, at: int, samples: int, *, complained: bool = False) -> None:
         """Take the time of the next stretch.
 
@@ -70,6 +80,11 @@ class Timeline:
             self._first = at
         self._complained |= complained
         self._compare(at - self._first - self._offset - self._passed)
+        self.shown += samples
+        self._passed += samples
+
+    def go_on(self, samples: int) -> None:
+        """Take a stretch of which it is known that its time says nothing new: within `HOLE_MIN_S` of `expected`."""
         self.shown += samples
         self._passed += samples
 

@@ -32,6 +32,10 @@ Seeking to the wanted groups is not among the ways. It was measured on mp4, webm
 0.5 s is what it saves, of 9 (480p) to 180 (1080p with rare keyframes) that the pictures take; it reads 29 MB instead of
 237, of a file that was just read whole for its digest, and will be for its sound. Against that stands that only a pass
 over all packets shows that a file ends early, has holes or further tracks.
+
+Sound goes one of two ways: decoded, mixed, measured and encoded, 5 to 6 s of CPU per hour of it; or, where the job
+lets it and everybody takes its codec, parted undecoded (`copied`), 0.8 to 0.9 s (`python -m benchmarks extraction
+--films mp3 aac`). `SoundWork` says which it was, and why.
 """
 
 from __future__ import annotations
@@ -106,6 +110,18 @@ class FrameWork:
             return Way.WHOLE
         only_keyframes = self.decoded <= max(2 * self.alone, min(self.taken, self.keyframes))
         return Way.KEYFRAMES if only_keyframes else Way.SELECTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class SoundWork:
+    """How one track of sound was handed on, in jobs that let it be copied (`[extract] copy_sound`)."""
+
+    track: int
+    """Stream index in the container."""
+    copied_s: float = 0.0
+    """Seconds that were handed on undecoded."""
+    because: str = ""
+    """Why it was decoded; empty where it was not."""
 
 
 @dataclass(frozen=True, slots=True)

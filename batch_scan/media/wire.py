@@ -1,8 +1,9 @@
 """What passes between the scanner and a decoder worker: framed messages of plain data, checked on both sides.
 
-A message is a kind (one byte), a length (four bytes) and a body. Bodies are JSON, except that of a picture, which is a
-few numbers and a JPEG, and that of sound, which is times and samples. Nothing in a message can become code, and a
-length is checked before a buffer of it is made: the worker parses hostile files, so what it says is untrusted.
+A message is a kind (one byte), a length (four bytes) and a body. Bodies are JSON, except that of a picture, which is
+a few numbers and a JPEG, that of sound, which is times and samples, and that of copied sound, which is times and a part
+of a chunk. Nothing in a message can become code, and a length is checked before a buffer of it is made: the worker
+parses hostile files, so what it says is untrusted.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ HEADER: Final = struct.Struct("<BI")
 _PICTURE: Final = struct.Struct("<IIdd")
 _STAMPS: Final = struct.Struct("<I")
 _STAMP: Final = struct.Struct("<qI?")
+_COPIED: Final = struct.Struct("<Iqqq?")
 
 MAX_JSON_BYTES: Final = 1 << 20
 MAX_PICTURE_BYTES: Final = 64 << 20
 """Above any JPEG that a frame size of ours can lead to; a worker that claims more is not ours."""
 MAX_SOUND_BYTES: Final = 64 << 20
 """Above any block that a sample rate of ours can lead to: 10 s of 8 channels at 384 kHz."""
+MAX_COPIED_BYTES: Final = 2 << 20
+"""Above the parts in which a worker of ours sends what it copied."""
 
 
 class Kind(IntEnum):
@@ -37,9 +41,14 @@ class Kind(IntEnum):
     END = 5
     """The last message of a file: the result of a probe, or why it ended early."""
     SOUND = 6
+    COPIED = 7
 
 
-_MAX_BYTES: Final = {Kind.PICTURE: MAX_PICTURE_BYTES, Kind.SOUND: MAX_SOUND_BYTES}
+_MAX_BYTES: Final = {
+    Kind.PICTURE: MAX_PICTURE_BYTES,
+    Kind.SOUND: MAX_SOUND_BYTES,
+    Kind.COPIED: MAX_COPIED_BYTES,
+}
 
 
 class WireError(ValueError):
@@ -76,6 +85,22 @@ class Sound:
     pcm: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A part of a chunk of sound that was not decoded; times are in flicks."""
+
+    taker: int
+    """Which of the bounds that were asked for it keeps."""
+    begins: int
+    """When the track begins; before the beginning of the file where negative."""
+    start: int
+    """Where the chunk begins, after the beginning of the track."""
+    end: int
+    is_last: bool
+    """Nothing more of this chunk follows."""
+    data: bytes
+
+
 def pack(kind: Kind, body: bytes) -> bytes:
     """Return a message."""
     return HEADER.pack(kind, len(body)) + body
@@ -96,6 +121,12 @@ def pack_sound(sound: Sound) -> bytes:
     """Return a message that carries sound."""
     stamps = b"".join(_STAMP.pack(stamp.at, stamp.samples, stamp.complained) for stamp in sound.stamps)
     return pack(Kind.SOUND, b"".join((_STAMPS.pack(len(sound.stamps)), stamps, sound.pcm)))
+
+
+def pack_copied(copied: Copied) -> bytes:
+    """Return a message that carries a part of a chunk."""
+    numbers = _COPIED.pack(copied.taker, copied.begins, copied.start, copied.end, copied.is_last)
+    return pack(Kind.COPIED, numbers + copied.data)
 
 
 def unpack_header(header: bytes) -> tuple[Kind, int]:
@@ -140,3 +171,13 @@ def unpack_sound(body: bytes) -> Sound:
     if end >= len(body):
         raise WireError("sound without samples")
     return Sound(tuple(Stamp(*told) for told in _STAMP.iter_unpack(body[_STAMPS.size : end])), body[end:])
+
+
+def unpack_copied(body: bytes) -> Copied:
+    """Return the part of a chunk in a body. Raises WireError."""
+    if len(body) <= _COPIED.size:
+        raise WireError("a chunk without content")
+    taker, begins, start, end, is_last = _COPIED.unpack_from(body)
+    if not 0 <= start < end:
+        raise WireError("a chunk with impossible times")
+    return Copied(taker, begins, start, end, is_last, body[_COPIED.size :])

@@ -52,8 +52,10 @@ def _served(request: dict[str, Any], log: LibavLog, send: Callable[[bytes], None
             return {"info": _probed(request, log)}
         if request["do"] == "sound":
             TrackSound(request, log, send).run()
-            return {}
-        _send_frames(request, log, send)
+        elif request["do"] == "copy":
+            _copy_sound(request, log, send)
+        else:
+            _send_frames(request, log, send)
     except MediaError as error:
         return {"reason": error.reason, "detail": error.detail, "error_type": type(error).__name__}
     except MemoryError:
@@ -64,6 +66,12 @@ def _served(request: dict[str, Any], log: LibavLog, send: Callable[[bytes], None
         detail = f"the decoder failed on it: {type(error).__name__}: {error}"
         return {"reason": Reason.INTERNAL, "detail": detail[:500], "error_type": type(error).__name__}
     return {}
+
+
+def _copy_sound(request: dict[str, Any], log: LibavLog, send: Callable[[bytes], None]) -> None:
+    from batch_scan.media.worker_copy import TrackCopy  # noqa: PLC0415 - few jobs ask for it
+
+    TrackCopy(request, log, send).run()
 
 
 def _send_frames(request: dict[str, Any], log: LibavLog, send: Callable[[bytes], None]) -> None:

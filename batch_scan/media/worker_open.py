@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, cast
 import av
 import av.error
 import av.logging
+from av.stream import Discard
 
 from batch_scan.errors import MediaError
 from batch_scan.media.formats import ALLOWED_FORMATS, ANALYZE_DURATION_US, PROBE_BYTES
@@ -28,8 +29,16 @@ from batch_scan.vocabulary import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.stream import Stream
+
+LIBAV_TICKS_PER_S: Final = 1_000_000
+"""AV_TIME_BASE, the unit of a container's own times."""
+
+TELLING_FORMATS: Final = ("mov,mp4",)
+"""Of these nothing has to be decoded to know what they hold. Matroska gives no decoding times: of H.264 with B-frames
+libav then finds no beginning unless it decodes some."""
 
 _KEPT_LINES: Final = 50
 _LOG_ROOT: Final = "libav."
@@ -191,6 +200,17 @@ def open_media(path: str, limits: dict[str, int], log: LibavLog, *, blind: bool 
     with container:
         log.demuxer = container.format.name
         yield container
+
+
+def only_sound(container: InputContainer, index: int) -> AudioStream:
+    """Return a sound track, the only one whose packets come from now on. Raises MediaError where it is not there."""
+    stream = next((stream for stream in container.streams.audio if stream.index == index), None)
+    if stream is None:
+        raise MediaError(Reason.CHANGED, "the track is gone: the file changed while it was read")
+    for other in container.streams:
+        if other.index != index:
+            other.discard = Discard.all
+    return stream
 
 
 def open_container(path: str, limits: dict[str, int], log: LibavLog, *, blind: bool = False) -> InputContainer:

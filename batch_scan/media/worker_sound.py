@@ -9,12 +9,16 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from av.stream import Discard
-
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
 from batch_scan.media.worker_late import GROWING_FORMATS, demuxed, late_sound
-from batch_scan.media.worker_open import has_no_decoder, open_media
+from batch_scan.media.worker_open import (
+    LIBAV_TICKS_PER_S,
+    TELLING_FORMATS,
+    has_no_decoder,
+    only_sound,
+    open_media,
+)
 from batch_scan.media.worker_resample import SAMPLE_BYTES, Resampler, shape_of
 from batch_scan.vocabulary import Reason
 
@@ -28,10 +32,6 @@ if TYPE_CHECKING:
 
     from batch_scan.media.worker_open import LibavLog
     from batch_scan.media.worker_resample import Shape
-
-_TICKS_PER_S: Final = 1_000_000  # AV_TIME_BASE, the unit of a container's own times
-_TELLING_FORMATS: Final = ("mov,mp4",)
-"""Matroska gives no decoding times: of H.264 with B-frames libav then finds no beginning unless it decodes some."""
 
 _MAX_AT: Final = 1 << 52
 """A place beyond this many samples is none: at any rate it would be a hundred years away."""
@@ -66,12 +66,16 @@ class TrackSound:
         """Send the track's sound, then its tally. Raises MediaError where nothing can come of it."""
         self._log.reset()
         # Where the container says all there is to know, times of pictures among it, they are not looked at.
-        blind = self._request["container"].startswith(_TELLING_FORMATS)
+        blind = self._request["container"].startswith(TELLING_FORMATS)
         with open_media(self._request["path"], self._request, self._log, blind=blind) as container:
-            stream = self._stream(container)
+            stream = only_sound(container, self._request["track"])
+            if has_no_decoder(stream):
+                raise MediaError(Reason.CODEC_UNSUPPORTED, f"no decoder for sound track {stream.index}")
+            stream.codec_context.thread_count = 1
+            stream.codec_context.thread_type = "NONE"
             self._tick_num, self._tick_den = (stream.time_base or Fraction(1)).as_integer_ratio()
             rate_hz = self._request["rate_hz"]
-            self._start = round((container.start_time or 0) * rate_hz / _TICKS_PER_S)
+            self._start = round((container.start_time or 0) * rate_hz / LIBAV_TICKS_PER_S)
             for packet in demuxed(container, self._note_demuxer_failure):
                 if packet.size and packet.stream_index == stream.index:
                     self._unheard.note(packet)
@@ -81,20 +85,6 @@ class TrackSound:
             self._end_shape()
             self._blocks.send_rest()
             self._send(wire.pack_json(wire.Kind.TALLY, self._tally(container, unheard_ticks)))
-
-    def _stream(self, container: InputContainer) -> AudioStream:
-        index = self._request["track"]
-        stream = next((stream for stream in container.streams.audio if stream.index == index), None)
-        if stream is None:
-            raise MediaError(Reason.CHANGED, "the track is gone: the file changed while it was read")
-        if has_no_decoder(stream):
-            raise MediaError(Reason.CODEC_UNSUPPORTED, f"no decoder for sound track {index}")
-        for other in container.streams:
-            if other.index != index:
-                other.discard = Discard.all
-        stream.codec_context.thread_count = 1
-        stream.codec_context.thread_type = "NONE"
-        return stream
 
     def _decode(self, stream: AudioStream, packet: Packet[AudioStream] | None) -> None:
         if packet is not None and packet.is_corrupt:

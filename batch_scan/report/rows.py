@@ -95,6 +95,7 @@ def file_row(run_id: RunId, row: FileRow) -> Row:
         "findings": row.findings,
         "audio_s_planned": row.coverage.audio_s_planned,
         "audio_s_answered": row.coverage.audio_s_answered,
+        "audio_s_copied": row.coverage.audio_s_copied,
         "frames_planned": row.coverage.frames_planned,
         "frames_extracted": row.coverage.frames_extracted,
         "frames_deduplicated": row.coverage.frames_deduplicated,

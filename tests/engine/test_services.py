@@ -7,6 +7,7 @@ import pytest
 from batch_scan.endpoint.interface import Needs, Quota
 from batch_scan.engine.services import Services, build_services, open_askers
 from batch_scan.errors import EndpointError, Failure, UsageError
+from batch_scan.job import ExtractTable
 from batch_scan.jobfile import load_job
 from batch_scan.media.interface import AudioSpec
 from batch_scan.vocabulary import Reason
@@ -97,7 +98,7 @@ async def test_a_form_of_sound_that_two_want_is_made_once(tmp_path: Path) -> Non
     spec = AudioSpec(max_s=60)
     services = Services(tuple(ToyEndpoint(name=name, needs=Needs(audio=spec)) for name in ("a", "b")), None)
     async with ledger_in(tmp_path) as ledger:
-        takers = services.takers(askers_of(ledger, services))
+        takers = services.takers(askers_of(ledger, services), ExtractTable())
     assert takers.specs == (spec,)
     assert [asker.name for asker in takers.listeners] == ["a", "b"]
 

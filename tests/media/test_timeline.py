@@ -66,3 +66,18 @@ def test_a_hole_after_a_complaint_is_damage_and_one_before_is_not() -> None:
         timeline.show(at, 4000, complained=complained)
     assert [hole.damaged for hole in timeline.holes] == [False, True, True]
     assert timeline.holes[0] == Hole(4000, 36_000, damaged=False)
+
+
+@given(st.lists(st.tuples(st.integers(1, 20_000), st.sampled_from([0, 0, 5000, -100, -5000, -200_000])), max_size=40))
+def test_what_joins_on_may_be_put_on_the_line_without_its_time(steps: list[tuple[int, int]]) -> None:
+    told, quick, at = Timeline(RATE), Timeline(RATE), 700
+    for samples, ahead in steps:
+        at += ahead
+        told.show(at, samples)
+        if quick.shown and abs(at - quick.expected) < RATE // 4:
+            quick.go_on(samples)
+        else:
+            quick.show(at, samples)
+        at += samples
+    assert (quick.end, quick.expected, quick.shown, quick.holes) == (told.end, told.expected, told.shown, told.holes)
+    assert told.end == told.shown + sum(hole.length for hole in told.holes)

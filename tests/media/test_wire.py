@@ -38,9 +38,30 @@ def test_a_name_that_is_not_text_comes_as_it_went() -> None:
     assert wire.unpack_json(message[wire.HEADER.size :]) == {"path": "/a/\udcff\n:.mp4"}
 
 
+@given(
+    st.builds(
+        wire.Copied,
+        *(st.integers(0, 9), st.integers(-9, 1 << 60), st.integers(0, 1 << 40), st.integers(1 + (1 << 40), 1 << 60)),
+        *(st.booleans(), st.binary(min_size=1, max_size=99)),
+    )
+)
+def test_copied_sound_comes_as_it_went(copied: wire.Copied) -> None:
+    message = wire.pack_copied(copied)
+    kind, length = wire.unpack_header(message[: wire.HEADER.size])
+    assert (kind, length) == (wire.Kind.COPIED, len(message) - wire.HEADER.size)
+    assert wire.unpack_copied(message[wire.HEADER.size :]) == copied
+
+
+@pytest.mark.parametrize(("start", "end", "data"), [(-1, 5, b"x"), (5, 5, b"x"), (6, 5, b"x"), (0, 5, b"")])
+def test_copied_sound_that_cannot_be_is_refused(start: int, end: int, data: bytes) -> None:
+    message = wire.pack_copied(wire.Copied(0, 0, start, end, is_last=True, data=data))
+    with pytest.raises(wire.WireError):
+        wire.unpack_copied(message[wire.HEADER.size :])
+
+
 @given(st.binary(max_size=64))
 def test_garbage_is_refused_or_read_but_never_fails_otherwise(body: bytes) -> None:
-    for read in (wire.unpack_header, wire.unpack_json, wire.unpack_picture, wire.unpack_sound):
+    for read in (wire.unpack_header, wire.unpack_json, wire.unpack_picture, wire.unpack_sound, wire.unpack_copied):
         try:
             read(body)
         except wire.WireError:

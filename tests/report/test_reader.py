@@ -126,6 +126,7 @@ def test_files_read_back_as_they_were_written(root: Path) -> None:
         "findings": 2,
         "audio_s_planned": 60.0,
         "audio_s_answered": 40.0,
+        "audio_s_copied": 0.0,
         "frames_planned": 7,
         "frames_extracted": 6,
         "frames_deduplicated": 2,

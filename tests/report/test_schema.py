@@ -18,7 +18,8 @@ COLUMNS = {
     "files": (
         "run_id, item, uri, manifest, content_sha256, size_bytes, modified_at, container, duration_s, audio_codec, "
         "video_codec, width, height, verdict, status, reason, error_type, error, top_category, top_score, findings, "
-        "audio_s_planned, audio_s_answered, frames_planned, frames_extracted, frames_deduplicated, frames_answered, "
+        "audio_s_planned, audio_s_answered, audio_s_copied, "
+        "frames_planned, frames_extracted, frames_deduplicated, frames_answered, "
         "duplicate_of, endpoints, requests, cached_requests, tokens_estimated, tokens_charged, cost, started_at, "
         "finished_at"
     ),

@@ -132,6 +132,19 @@ class UrlTable(Table):
     )
 
 
+class CopiedTable(Table):
+    """The `copied` table: what is taken with `[extract] copy_sound = true`, and when it counts as heard."""
+
+    codecs: tuple[Literal["mp3", "aac"], ...] = Field(
+        default=("mp3",), description="taken undecoded; of these the vendor's page names MP3. Each request +1 token"
+    )
+    tolerance_s: float = Field(
+        default=2.0,
+        ge=0,
+        description="seconds by which the length that the vendor tells may differ from what was sent; half at most",
+    )
+
+
 class SafeCommsConfig(ServiceConfig):
     """The `[endpoints.safecomms]` table of a job file."""
 
@@ -143,6 +156,7 @@ class SafeCommsConfig(ServiceConfig):
     )
     send: Send = Field(default=Send.UPLOAD, description="how sound and frames travel")
     url: UrlTable = UrlTable()
+    copied: CopiedTable = CopiedTable()
     keywords_encoding: KeywordsEncoding = KeywordsEncoding.REPEAT
     language: str = Field(
         default=NEUTRAL_LANGUAGE, min_length=1, description="language of explanations; others than English +1, Pro"

@@ -63,6 +63,7 @@ class SafeComms(Endpoint):
             max_s=config.max_audio_s,
             max_bytes=config.max_sample_bytes,
             bitrate_kbps=config.audio_bitrate_kbps,
+            copies=config.copied.codecs,
         )
         frame = BatchLimits(samples=1, sample_bytes=config.max_sample_bytes)
         return Needs(
@@ -135,7 +136,8 @@ class SafeComms(Endpoint):
 
     def quote(self, medium: Medium, samples: Sequence[Sample]) -> int:
         """See `Service.quote`. Exact: it is what an answered request is charged."""
-        return PRICES[OPERATIONS[medium]].tokens(fields_of(self.config, medium)) * len(samples)
+        price = PRICES[OPERATIONS[medium]]
+        return sum(price.tokens(fields_of(self.config, medium, copied=sample.copied)) for sample in samples)
 
     async def submit(self, request: Request) -> Answer:
         """See `Service.submit`."""
@@ -174,16 +176,23 @@ class SafeComms(Endpoint):
             self.config.severity_scores,
             unknown_fields_count=looked_for and request.medium is not Medium.FRAME,
         )
-        gap = self.shortfall(request, answer)
+        gap = self.shortfall(request, answer) if request.medium is Medium.STREAM else None
         if gap is not None and not any(score.unclean for score in scores):
             raise EndpointError(Failure.REFUSED, gap.detail, http_status=answer.http_status, maybe_charged=True)
         return scores
 
     def shortfall(self, request: Request, answer: Answer) -> Shortfall | None:
-        """See `Endpoint.shortfall`: something was found in a file that may not have been heard whole."""
-        if request.medium is not Medium.STREAM:
-            return None
-        return unheard(answer, request.samples[0], self.config.url.tolerance_s)
+        """See `Endpoint.shortfall`: nobody knows whether all was heard.
+
+        Of a file that is pulled this stands beside what was found in it; a clean answer is none, as the next pull may
+        fare better. Sound that was copied is the same every time, and so is the answer, which is kept.
+        """
+        sample = request.samples[0]
+        if sample.copied:
+            return unheard(answer, sample, self.config.copied.tolerance_s)
+        if request.medium is Medium.STREAM:
+            return unheard(answer, sample, self.config.url.tolerance_s)
+        return None
 
     async def _usage(self) -> Quota:
         timeout_s = min(_USAGE_TIMEOUT_S, self.config.limit.timeout_s)

@@ -1,8 +1,9 @@
-"""Files that SafeComms pulls from their URL: which it can, what of its answers may be kept, whether it heard all. Pure.
+"""Sound that SafeComms gets as it lies in a file: what it can pull, what of its answers is kept, if it heard all. Pure.
 
 Its page says that a URL which leads to a private address is "skipped", and not how that is answered; nor what it makes
 of a film, or of a file that takes longer than its 30 s. So a clean answer counts only where its metadata tell the
-file's own length: then the file has arrived, and was opened as sound.
+file's own length: then the file has arrived, and was opened as sound. The same holds for sound that was copied out of
+a file undecoded (`Sample.copied`).
 """
 
 from __future__ import annotations
@@ -54,17 +55,21 @@ def shown_reply(reply: HttpReply, sample: Sample) -> HttpReply:
 
 
 def unheard(answer: Answer, sample: Sample, tolerance_s: float) -> Shortfall | None:
-    """Return the shortfall of an answer that does not show that the whole file was heard.
+    """Return the shortfall of an answer that does not show that all of a file, or of copied sound, was heard.
 
     Raises EndpointError (`REFUSED`) where it cannot be read.
     """
     heard_s = _length_s(answer.raw)
     if heard_s is None:
-        detail = "safecomms does not say how long the file is that it pulled, so that nobody knows whether it heard it"
+        what = "the sound is that was handed on undecoded" if sample.copied else "the file is that it pulled"
+        detail = f"safecomms does not say how long {what}, so that nobody knows whether it heard it"
         return Shortfall(Reason.NOT_UNDERSTOOD, detail)
     if abs(heard_s - sample.duration_s) <= min(tolerance_s, _MOST_MISSED * sample.duration_s):
         return None
-    detail = f"safecomms pulled {heard_s:.1f} s of sound from the URL of a file of {sample.duration_s:.1f} s"
+    if sample.copied:
+        detail = f"safecomms found {heard_s:.1f} s in {sample.duration_s:.1f} s of sound that was handed on undecoded"
+    else:
+        detail = f"safecomms pulled {heard_s:.1f} s of sound from the URL of a file of {sample.duration_s:.1f} s"
     return Shortfall(Reason.NOT_UNDERSTOOD, detail)
 
 

@@ -31,6 +31,7 @@ _EXTENSIONS = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",
     "audio/flac": "flac",
+    "audio/aac": "aac",
     "image/jpeg": "jpg",
     "image/png": "png",
 }
@@ -46,10 +47,11 @@ class Call:
     files: Mapping[str, FilePart] | None = None
 
 
-def fields_of(config: SafeCommsConfig, medium: Medium) -> dict[str, Any]:
+def fields_of(config: SafeCommsConfig, medium: Medium, *, copied: bool = False) -> dict[str, Any]:
     """Return the fields of a request beside the sample, under the names they travel by.
 
-    Of a file that is pulled the metadata are asked for in any case: they tell how much of it arrived.
+    Of a file that is pulled, and of sound that was copied, the metadata are asked for in any case: they tell how much
+    of it arrived.
     """
     options: Table = config.image if medium is Medium.FRAME else config.audio
     fields: dict[str, Any] = {"language": config.language}
@@ -57,7 +59,7 @@ def fields_of(config: SafeCommsConfig, medium: Medium) -> dict[str, Any]:
         fields["moderationProfileId"] = config.moderation_profile_id
     set_options = options.model_dump(mode="json", exclude_defaults=True)
     fields |= {to_camel(name): value for name, value in set_options.items()}
-    return fields | {"extractMetadata": True} if medium is Medium.STREAM else fields
+    return fields | {"extractMetadata": True} if copied or medium is Medium.STREAM else fields
 
 
 def encode(config: SafeCommsConfig, sample: Sample) -> Call:
@@ -66,7 +68,7 @@ def encode(config: SafeCommsConfig, sample: Sample) -> Call:
     SafeComms fetches http and https, with three redirects at most, within 30 s, from public addresses only.
     """
     operation = OPERATIONS[sample.medium]
-    fields = fields_of(config, sample.medium)
+    fields = fields_of(config, sample.medium, copied=sample.copied)
     if sample.medium is Medium.STREAM:
         return Call(path=f"moderation/{operation}", json={operation: sample.url, **fields})
     if sample.data is None:

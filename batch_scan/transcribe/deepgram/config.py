@@ -8,7 +8,7 @@ for, `redact` takes personal data out, `replace` writes other words. Not offered
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -22,6 +22,8 @@ DEFAULT_LANGUAGE = "en"
 MULTILINGUAL = "multi"
 """The word for several languages in one recording, which some models take as a language."""
 
+_COPIED: Final = ("mp3", "aac")
+"""What can be parted undecoded of what ``https://developers.deepgram.com/docs/supported-audio-formats`` names."""
 _MOST_TERMS = 100
 _MOST_LABELS = 20
 _LANGUAGE = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
@@ -129,6 +131,9 @@ class DeepgramConfig(TranscriberConfig):
     )
     audio_bitrate_kbps: Literal[16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160] = Field(
         default=64, description="of MP3, mono at 16 kHz"
+    )
+    copied_codecs: tuple[Literal["mp3", "aac"], ...] = Field(
+        default=_COPIED, description="taken undecoded with [extract] copy_sound = true; silence is then paid for"
     )
     max_chunk_s: float = Field(
         default=1800.0, ge=10, le=14_400, description="longest chunk of sound in one request, seconds"

@@ -75,6 +75,7 @@ class Deepgram(Transcriber):
                 max_bytes=config.max_upload_bytes,
                 bitrate_kbps=config.audio_bitrate_kbps,
                 split_silence_s=config.split_silence_s,
+                copies=config.copied_codecs,
             )
         )
 
@@ -121,8 +122,8 @@ class Deepgram(Transcriber):
 
     def quote(self, medium: Medium, samples: Sequence[Sample]) -> int:  # noqa: ARG002 - it takes sound alone
         """See `Service.quote`: seconds of sound, rounded up per request, with what an encoder may add."""
-        margin_s = _MARGIN_S[self.config.audio_format]
-        return sum(math.ceil(sample.duration_s + margin_s) for sample in samples)
+        margin_s, most_s = _MARGIN_S[self.config.audio_format], max(_MARGIN_S.values())
+        return sum(math.ceil(sample.duration_s + (most_s if sample.copied else margin_s)) for sample in samples)
 
     async def submit(self, request: Request) -> Answer:
         """See `Service.submit`."""
@@ -158,7 +159,15 @@ class Deepgram(Transcriber):
     def shortfall(self, request: Request, answer: Answer) -> Shortfall | None:
         """See `Transcriber.shortfall`: sound left out, another language, or too many words it was unsure of."""
         transcript = self._transcript(request, answer)
-        length_s = request.samples[0].duration_s
+        sample = request.samples[0]
+        length_s = sample.duration_s
+        if sample.copied and not _is_about(transcript.duration_s, length_s):
+            told = "does not say how much" if transcript.duration_s is None else f"found {transcript.duration_s:.1f} s"
+            return Shortfall(
+                Reason.NOT_UNDERSTOOD,
+                f"deepgram {told} of the {length_s:.1f} s of sound that were handed on undecoded (metadata.duration), "
+                "so that nobody knows whether it heard all",
+            )
         if transcript.duration_s is not None and transcript.duration_s < length_s - _LEFT_OUT_S:
             return Shortfall(
                 Reason.NOT_UNDERSTOOD,
@@ -223,6 +232,11 @@ class Deepgram(Transcriber):
 
     def _is_about_another(self, sha256: str, sample: Sample) -> bool:
         return self.config.check_sha256 and sha256 not in {"", sample.digest}
+
+
+def _is_about(told_s: float | None, length_s: float) -> bool:
+    """Tell whether a length is that of the sound; of a short one, half of it is not."""
+    return told_s is not None and abs(told_s - length_s) <= min(_LEFT_OUT_S, length_s / 2)
 
 
 def _foreign(config: DeepgramConfig, transcript: Transcript) -> frozenset[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from batch_scan.media.encode import wav_bytes
 from batch_scan.sandbox.deepgram.server import DeepgramServer
+from tests.corpus_media import make
 from tests.sandbox.scripted import ScriptedJudge
 from tests.scan.harness import Place
 from tests.transcribe.deepgram.made import RATE_HZ, pcm
@@ -91,3 +92,17 @@ def test_credit_that_is_used_up_stops_the_transcriber_and_the_rest_is_not_clean(
     assert sorted(row["outcome"] for row in requests(place, ended.run_id)) == ["answered", "failed"]
     assert server.tokens_used <= 4
     assert "credit" in ended.stderr + str(file["error"])
+
+
+def test_sound_that_nobody_here_decoded_is_understood_and_paid_with_its_silence(
+    place: Place, server: DeepgramServer
+) -> None:
+    talk = place.directory / "archive" / "talk.wav"
+    make(talk.with_suffix(".mp3"), "-i", str(talk), "-c:a", "libmp3lame", "-b:a", "64k")
+    talk.unlink()
+    place.write_job(job(server) + "[extract]\ncopy_sound = true\n")
+    ended = place.run()
+    (row,) = place.files(ended.run_id).values()
+    assert (row["verdict"], row["status"], round(row["audio_s_copied"])) == ("remove", "complete", 41)
+    assert [text for text, _ in said(place, ended.run_id)] == [WORDS[440.0], WORDS[880.0], WORDS[440.0]]
+    assert server.tokens_used >= 41

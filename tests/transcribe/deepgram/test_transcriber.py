@@ -496,3 +496,29 @@ def test_sound_that_was_left_out_is_not_understood(said: Any, duration: Any, is_
     if gap is not None:
         assert gap.reason is Reason.NOT_UNDERSTOOD
         assert "of 60.0 s of sound" in gap.detail
+
+
+@pytest.mark.parametrize(
+    ("duration", "is_known"), [(None, False), (0.0, False), (58.9, False), (59.5, True), (60.9, True), (61.1, False)]
+)
+@pytest.mark.parametrize("said", [(), (utterance([word("hello", 0.0, 1.0)]),)])
+def test_of_sound_that_nobody_decoded_the_length_has_to_be_told(said: Any, duration: Any, is_known: bool) -> None:  # noqa: FBT001 - a table
+    sample = replace(sample_of(), end_s=START_S + 60.0, copied=True)
+    told = Answer(json.dumps(answer(*said, duration=duration)), 1)
+    gap = build(DeepgramConfig()).shortfall(Request(RequestId("r"), "d", "listen", (sample,), 61), told)
+    assert (gap is None) == is_known
+    if gap is not None:
+        assert gap.reason is Reason.NOT_UNDERSTOOD
+        assert "nobody knows whether it heard all" in gap.detail
+
+
+def test_what_is_taken_undecoded_is_what_the_page_names_or_the_table() -> None:
+    tables: tuple[dict[str, Any], ...] = ({}, {"copied_codecs": []})
+    specs = [build(DeepgramConfig.model_validate(table)).needs.audio for table in tables]
+    assert [spec.copies for spec in specs if spec is not None] == [("mp3", "aac"), ()]
+
+
+def test_sound_that_nobody_decoded_may_be_found_a_little_longer() -> None:
+    transcriber, sample = build(DeepgramConfig()), replace(sample_of(), end_s=START_S + 59.9)
+    quotes = [transcriber.quote(Medium.AUDIO, (each,)) for each in (sample, replace(sample, copied=True))]
+    assert quotes == [60, 61]
