@@ -51,7 +51,7 @@ CASES = {
     "items": "known and new rows, up to a million",
     "engine": "the embedded engine against its bare models",
 }
-FILMS = ("web", "long", "hevc", "vp9", "av1", "mpegts", "480p", "two-hours", "aac", "mp3")
+FILMS = ("web", "clean", "grainy", "long", "hevc", "vp9", "av1", "mpegts", "480p", "two-hours", "aac", "mp3")
 _FILMS_HELP = f"of {', '.join(FILMS)}, the last three for extraction alone (default: those of the case)"
 _MEDIA = Path(tempfile.gettempdir()) / "batch-scan-benchmarks"
 _TARGETS = "targets"

@@ -1,7 +1,8 @@
 """What a scan with an endpoint that answers at once costs, against naive and bare ways, for every kind of file.
 
 CPU is counted beyond start-up: from every program's CPU that of the same program on one second of the same kind is
-taken. Sound is made too (16 kHz mono FLAC), by all of them. The best bare way is the cheaper of one ffmpeg for pictures
+taken. Sound is made too (16 kHz mono FLAC), by all of them; that of recordings in a further row as it lies in the file
+(`[extract] copy_sound`), against one ffmpeg that copies it. The best bare way is the cheaper of one ffmpeg for pictures
 and one for sound, and this package's own decoding in a bare process with that ffmpeg for sound.
 
 The two-hour film is the 480p one, and as much longer than `--length` as two hours are than five minutes; recordings
@@ -54,7 +55,8 @@ def measure(options: Options) -> str:
     for name, film in films.items():
         for interval_s in options.intervals if name in chosen else ():
             rows += _of_film(*film, interval_s, options)
-    rows += [_of_recording(kind, options) for kind in media.SOUNDS if kind.name in chosen]
+    for kind in media.SOUNDS:
+        rows += _of_recording(kind, options) if kind.name in chosen else []
     return table(_HEAD, rows)
 
 
@@ -76,16 +78,22 @@ def _of_film(name: str, kind: media.Film, length_s: int, interval_s: float, opti
     return rows
 
 
-def _of_recording(kind: media.Sound, options: Options) -> list[object]:
+def _of_recording(kind: media.Sound, options: Options) -> list[list[object]]:
     length_s = _TIMES_HOUR * options.length_s
     files = {each_s: media.recording(options.media, kind, each_s) for each_s in (1, length_s)}
     compared: list[Way] = [
         lambda path: ways.naive(path, 1.0, options.scratch, pictures=False),
         lambda path: ways.flac(path, options.scratch),
         lambda path: ways.scan(path, "--no-pictures"),
+        lambda path: ways.copied(path, options.scratch),
+        lambda path: ways.scan(path, "--no-pictures", "--copy-sound"),
     ]
-    naive, bare, scan = _per_hour([(way, length_s) for way in compared], files, options.runs)
-    return [f"{kind.name}, {length_s} s", "", "sound", *_figures(naive, None, bare, scan)]
+    naive, bare, scan, bare_copy, scan_copy = _per_hour([(way, length_s) for way in compared], files, options.runs)
+    name = f"{kind.name}, {length_s} s"
+    return [
+        [name, "", "sound", *_figures(naive, None, bare, scan)],
+        [name, "", "copied", *_figures(naive, None, bare_copy, scan_copy)],
+    ]
 
 
 def _figures(

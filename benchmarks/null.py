@@ -1,6 +1,6 @@
 """An endpoint that answers at once and finds nothing: what is left of a scan's cost is ours and the decoder's.
 
-    python -m benchmarks.null SOURCE --interval 10.7 [--mode exact|fast|keyframe] [--no-sound]
+    python -m benchmarks.null SOURCE --interval 10.7 [--mode exact|fast|keyframe] [--no-sound | --copy-sound]
 
 runs one scan with it, in a throw-away report.
 """
@@ -55,9 +55,10 @@ class Null(Endpoint):
 
     @property
     def needs(self) -> Needs:
-        """Frames in batches, sound as FLAC in pieces of up to ten minutes."""
+        """Frames in batches, sound as FLAC in pieces of up to ten minutes, or undecoded where it may be copied."""
+        sound = AudioSpec(codec=AudioCodec.FLAC, max_s=600.0, copies=("mp3", "aac"))
         return Needs(
-            audio=AudioSpec(codec=AudioCodec.FLAC, max_s=600.0) if self.config.sound else None,
+            audio=sound if self.config.sound else None,
             frame=BatchLimits(samples=self.config.batch) if self.config.pictures else None,
         )
 
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--no-sound", action="store_true")
     parser.add_argument("--no-pictures", action="store_true")
+    parser.add_argument("--copy-sound", action="store_true", help="hand MP3 and AAC on undecoded")
     parser.add_argument("--endpoint", choices=("null", "local", "speech"), default="null", help=_ENDPOINT)
     parser.add_argument("--batch", type=int, default=12, help="frames per request (default: 12)")
     parser.add_argument("--rate", type=float, default=0.0, help="requests per minute (default: no limit)")
@@ -153,6 +155,7 @@ def _toml(options: argparse.Namespace, scratch: str) -> str:
         f"audio = {str(not options.no_sound and options.endpoint != 'local').lower()}",
         f"video = {str(not options.no_pictures and options.endpoint != 'speech').lower()}",
         f"dedup_frames = {str(options.dedup).lower()}",
+        f"copy_sound = {str(options.copy_sound).lower()}",
         "[report]",
         f"uri = {json.dumps(report)}",
     ]

@@ -69,10 +69,13 @@ def test_a_case_is_printed_and_kept_and_judged(tmp_path: Path, capsys: pytest.Ca
     assert (code, err) == (0, "")
     assert out == told.read_text(encoding="utf-8")
     assert "| aac, 24 s |  | sound | " in out
-    (row,) = json.loads(kept.read_text(encoding="utf-8"))["rows"]
+    row, copied = json.loads(kept.read_text(encoding="utf-8"))["rows"]
     code, out, _ = said(capsys, "targets", str(kept))
     assert code == 0
-    assert f"| aac, 24 s  sound {row['scan / best bare']:.3g} | " in out
+    assert (
+        f"| aac, 24 s  sound {row['scan / best bare']:.3g}, aac, 24 s  copied {copied['scan / best bare']:.3g} | "
+        in out
+    )
 
 
 def test_a_case_without_its_package_says_what_to_install_and_the_others_go_on(tmp_path: Path) -> None:
