@@ -27,6 +27,7 @@ import httpx
 from batch_scan import __version__
 from batch_scan.endpoint.answer_json import dump_json, map_strings, parse_json
 from batch_scan.endpoint.base_url import BaseUrl, check_base_url
+from batch_scan.endpoint.http_clients import HttpClients
 from batch_scan.endpoint.http_errors import StatusError, broken_error, status_error
 from batch_scan.endpoint.retry_after import MAX_RETRY_AFTER_S, parse_retry_after
 from batch_scan.errors import EndpointError, Failure, UsageError
@@ -151,7 +152,9 @@ class HttpClient:
         self._explain = explain or partial(status_error, also_transient=also_transient)
         own_headers = dict(headers or {})
         base_url = _checked(base_url, own_headers, table or f"endpoints.{service}")
-        self._client = _client(base_url, own_headers, limit, write_timeout_s)
+        self._clients = HttpClients(
+            limit.concurrency + _SPARE_CONNECTIONS, partial(_client, base_url, own_headers, limit, write_timeout_s)
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -161,7 +164,7 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        await self._clients.aclose()
 
     def redact(self, text: str) -> str:
         """Return `text` without this service's secrets."""
@@ -198,14 +201,15 @@ class HttpClient:
         Raises:
             EndpointError: anything but a whole JSON answer with a status in 2xx; see `http_errors` for which is what.
         """
-        request = self._client.build_request(
-            method, path, json=json, data=form, files=files, content=content, params=params, headers=headers
-        )
-        body = request.read()
-        request.stream = _Stretches(body)
         exchange = _Exchange()
         try:
-            await self._exchange(request, exchange, len(body), timeout_s or self._timeout_s)
+            with self._clients.turn() as client:
+                request = client.build_request(
+                    method, path, json=json, data=form, files=files, content=content, params=params, headers=headers
+                )
+                body = request.read()
+                request.stream = _Stretches(body)
+                await self._exchange(client, request, exchange, len(body), timeout_s or self._timeout_s)
         except TimeoutError:
             if not exchange.is_refusal:
                 raise self._late(exchange, timeout_s or self._timeout_s) from None
@@ -217,7 +221,9 @@ class HttpClient:
                 ) from None
         return self._reply(exchange, len(body))
 
-    async def _exchange(self, request: httpx.Request, exchange: _Exchange, size_bytes: int, timeout_s: float) -> None:
+    async def _exchange(
+        self, client: httpx.AsyncClient, request: httpx.Request, exchange: _Exchange, size_bytes: int, timeout_s: float
+    ) -> None:
         clock = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_TIMEOUT_S + timeout_s + size_bytes / SLOWEST_UPLOAD_BYTES_PER_S) as deadline:
 
@@ -227,7 +233,7 @@ class HttpClient:
                     deadline.reschedule(clock.time() + timeout_s)
 
             request.extensions = {**request.extensions, "trace": trace}
-            response = await self._client.send(request, stream=True)
+            response = await client.send(request, stream=True)
             try:
                 exchange.status, exchange.headers = response.status_code, response.headers
                 most_bytes = _MAX_ERROR_BYTES if exchange.is_refusal else self._max_answer_bytes
@@ -285,8 +291,9 @@ def _checked(base_url: str, headers: Mapping[str, str], table: str) -> str:
     return checked_url
 
 
-def _client(base_url: str, headers: Mapping[str, str], limit: LimitTable, write_timeout_s: float) -> httpx.AsyncClient:
-    connections = limit.concurrency + _SPARE_CONNECTIONS  # never fewer than requests: httpx would raise PoolTimeout
+def _client(
+    base_url: str, headers: Mapping[str, str], limit: LimitTable, write_timeout_s: float, connections: int
+) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=base_url,
         headers={"user-agent": f"batch-scan/{__version__}", "accept-encoding": "identity", **headers},
