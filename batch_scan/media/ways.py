@@ -34,7 +34,7 @@ Seeking to the wanted groups is not among the ways. It was measured on mp4, webm
 over all packets shows that a file ends early, has holes or further tracks.
 
 Sound goes one of two ways: decoded, mixed, measured and encoded, 5 to 6 s of CPU per hour of it; or, where the job
-lets it and everybody takes its codec, parted undecoded (`copied`), 0.8 to 0.9 s (`python -m benchmarks extraction
+lets it and everybody takes its codec, parted undecoded (`copied`), 0.8 to 1.2 s (`python -m benchmarks extraction
 --films mp3 aac`). `SoundWork` says which it was, and why.
 """
 
