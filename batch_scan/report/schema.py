@@ -135,7 +135,7 @@ _FILES = TableSpec(
         Column("findings", _INT, "Rows in `findings`."),
         Column("audio_s_planned", _NUMBER, "Seconds of sound to be heard, over all tracks."),
         Column("audio_s_answered", _NUMBER, "Seconds of sound answered or measured silent."),
-        Column("audio_s_copied", _NUMBER, "Seconds of sound handed on undecoded (`[extract] copy_sound`); else 0."),
+        Column("audio_s_copied", _NUMBER, "Seconds of sound that was not decoded here (`[extract] copy_sound`); or 0."),
         Column("frames_planned", _INT, "Pictures wanted."),
         Column("frames_extracted", _INT, "Pictures taken out."),
         Column("frames_deduplicated", _INT, "Pictures that share the answer of a near-identical neighbour."),
