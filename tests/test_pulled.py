@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from functools import partial
@@ -205,14 +206,34 @@ async def test_sound_behind_the_declared_end_of_a_file_that_is_pulled_is_not_tak
             assert told["local song"] == (Verdict.KEEP, Status.COMPLETE, None)
 
 
+class InTurn(Hosted):
+    """Holds the second file back until the first is under way, so that the second has to wait for the first."""
+
+    def __init__(self, directory: Path, *, replaced: str = "") -> None:
+        super().__init__(directory, replaced=replaced)
+        self.first_is_under_way = asyncio.Event()
+
+    async def check_same(self, item: Item) -> None:
+        self.first_is_under_way.set()
+        await super().check_same(item)
+
+    @contextlib.asynccontextmanager
+    async def fetch(self, item: Item) -> AsyncIterator[Path]:
+        if Path(item.locator).name == "second":
+            await self.first_is_under_way.wait()
+        async with super().fetch(item) as path:
+            yield path
+
+
 async def test_a_file_that_was_replaced_while_it_was_pulled_is_changed_and_nobodys_twin(
     tmp_path: Path, hosted: Hosted
 ) -> None:
-    hosted.replaced = "first"
+    """Where the second one came first, the first would be its twin, and never pulled."""
+    shelf = InTurn(tmp_path / "archive", replaced="first")
     for name in ("first", "second"):
-        hosted.add(name, "the same words")
+        shelf.add(name, "the same words")
     async with ledger_in(tmp_path) as ledger:
-        rows = await rows_of(scan_of(ledger, hosted, ToyEndpoint(needs=PULLS), Songs()))
+        rows = await rows_of(scan_of(ledger, shelf, ToyEndpoint(needs=PULLS), Songs()))
     told = {name: (one.row.verdict, one.row.status, one.row.reason) for name, one in rows.items()}
     assert told["first"] == (Verdict.UNKNOWN, Status.FAILED, Reason.CHANGED)
     assert told["second"] == (Verdict.KEEP, Status.COMPLETE, None)
