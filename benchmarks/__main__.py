@@ -39,6 +39,7 @@ CASES = {
     "startup": "the command before it does anything",
     "extraction": "every kind of file against naive and bare ways",
     "identity": "exact pictures against a full decode, bit for bit",
+    "reading": "one pass or two over the packets, and seeking",
     "exact": "exact mode at short intervals against one full decode",
     "tiny": "500 clips of 3 to 10 seconds",
     "workers": "two decoder workers against one",

@@ -2,6 +2,8 @@
 
     python -m benchmarks.bare FILE [FILE ...] --interval 10.7 [--mode exact|fast|keyframe] [--tolerance S]
     python -m benchmarks.bare FILE --all       # decode every picture and drop it
+    python -m benchmarks.bare FILE --keep      # the same, and JPEGs of those that are wanted
+    python -m benchmarks.bare FILE --read      # read the packets of its pictures, and decode nothing
 
 Pictures are scaled and encoded as in a scan, and dropped.
 """
@@ -15,17 +17,22 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import av
+from av.stream import Discard
 from av.video.codeccontext import VideoCodecContext
 
 from batch_scan.media import wire
 from batch_scan.media.interface import MediaLimits
+from batch_scan.media.wanted import WantedTimes
 from batch_scan.media.worker_frames import TrackFrames
 from batch_scan.media.worker_open import LibavLog, open_media
+from batch_scan.media.worker_picture import PictureMaker
 from batch_scan.media.worker_probe import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_JPEG_QUALITY = 85  # as in a scan
 
 
 def pictures(path: str, **wanted: Any) -> Iterator[wire.Picture]:
@@ -44,7 +51,7 @@ def pictures(path: str, **wanted: Any) -> Iterator[wire.Picture]:
         "tolerance_s": 0.0,
         "max_frames": 0,
         "dedup": False,
-        "jpeg_quality": 85,
+        "jpeg_quality": _JPEG_QUALITY,
         "max_streams": limits.max_streams,
         "max_pixels": limits.max_pixels,
         "max_duration_s": limits.max_duration_s,
@@ -73,13 +80,32 @@ def _log() -> LibavLog:
     return LibavLog()
 
 
-def decode_all(path: str | Path) -> int:
-    """Decode every picture on one thread, and return their number."""
+def decode_all(path: str, interval_s: float = 0.0, longest_px: int = 0) -> int:
+    """Decode every picture on one thread, make JPEGs of those wanted where any are, and return how many came."""
+    count = 0
     with av.open(path) as container:
         stream = container.streams.video[0]
         if isinstance(stream.codec_context, VideoCodecContext):
             stream.codec_context.thread_count = 1
-        return sum(1 for _ in container.decode(stream))
+        maker = PictureMaker(longest_px, _JPEG_QUALITY, stream.sample_aspect_ratio)
+        wanted = WantedTimes(interval_s)
+        start_s = float((stream.start_time or 0) * (stream.time_base or 0))
+        for frame in container.decode(stream):
+            count += 1
+            time_s = (frame.time or 0.0) - start_s
+            if interval_s and wanted.wants(time_s):
+                wanted.answer(time_s)
+                maker.jpeg(maker.scaled(frame), 0)
+    return count
+
+
+def read_packets(path: str | Path, *types: str) -> int:
+    """Read the packets of tracks of these types, `video` or `audio`, in one pass, and return their number."""
+    with av.open(path) as container:
+        for stream in container.streams:
+            stream.discard = Discard.default if stream.type in types else Discard.all
+        # what opening read ahead comes too, whatever it is of
+        return sum(1 for packet in container.demux() if packet.size and packet.stream.type in types)
 
 
 def main() -> None:
@@ -91,19 +117,23 @@ def main() -> None:
     parser.add_argument("--tolerance", type=float, default=0.0)
     parser.add_argument("--dedup", action="store_true")
     parser.add_argument("--longest", type=int, default=640)
-    parser.add_argument("--all", action="store_true")
+    instead = parser.add_mutually_exclusive_group()
+    for other in ("all", "keep", "read"):
+        instead.add_argument(f"--{other}", action="store_true")
     options = parser.parse_args()
-    wanted = {
-        "interval_s": options.interval,
-        "mode": options.mode,
-        "tolerance_s": options.tolerance,
-        "dedup": options.dedup,
-        "longest_px": options.longest,
-    }
-    count = 0
-    for path in options.files:
-        count += decode_all(path) if options.all else sum(1 for _ in pictures(path, **wanted))
+    count = sum(_count(path, options) for path in options.files)
     sys.stdout.write(f"{count}\n")
+
+
+def _count(path: str, options: argparse.Namespace) -> int:
+    if options.read:
+        return read_packets(path, "video")
+    if options.all:
+        return decode_all(path)
+    if options.keep:
+        return decode_all(path, options.interval, options.longest)
+    asked = {"mode": options.mode, "tolerance_s": options.tolerance, "dedup": options.dedup}
+    return sum(1 for _ in pictures(path, interval_s=options.interval, longest_px=options.longest, **asked))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 _TIMES = (1, 24)
 _FILMS = ("web", "480p")
 _INTERVAL_S = 30.0
-_HEAD = ("film", "size", "length, s", "decoder worker, MB", "/ shorter film", "largest process of a scan, MB")
+_HEAD = (
+    "film",
+    "size",
+    "length, s",
+    "decoder worker, MB",
+    "/ shorter film",
+    "libav reading packets, MB",
+    "largest process of a scan, MB",
+)
 _KIB = 1024
 
 
@@ -33,9 +41,11 @@ def measure(options: Options) -> str:
             path = media.film(options.media, kind, length_s)
             worker = asyncio.run(_worker_peak(path))
             shortest = shortest or worker
+            reading = ways.read(path).peak_bytes
             whole = ways.scan(path, "--interval", str(_INTERVAL_S)).peak_bytes
             size, times = f"{kind.height} lines", f"{worker / shortest:.2f}"
-            rows.append([kind.name, size, length_s, f"{worker / 1e6:.0f}", times, f"{whole / 1e6:.0f}"])
+            peaks = (f"{peak / 1e6:.0f}" for peak in (worker, reading, whole))
+            rows.append([kind.name, size, length_s, next(peaks), times, *peaks])
     return table(_HEAD, rows)
 
 

@@ -53,6 +53,7 @@ _KEYFRAMES: Final = {"web": 33.0, "vp9": 20.0, "hevc": 35.0, "av1": 11.0, "480p"
 _PEERS: Final = {"opencv-seek": 0.5, "decord": 0.5, "torchcodec": 0.5, "scenedetect": 0.5}
 _SAME: Final = "bit for bit the same"
 _PSNR: Final = "fast: PSNR, dB (lowest, mean)"
+_SAME_JPEGS: Final = "exact / full decode with the same JPEGs"
 _LONGEST: Final = "longest side, pixels"
 _SOUND: Final = "with sound"
 
@@ -65,6 +66,7 @@ TARGETS: Final = (
     Target("the lowest PSNR of a fast picture, dB", "identity", _PSNR, _LEAST, 40.0, _WAYS[:2]),
     Target("naive / scan, keyframes", *_NAIVE, _LEAST, _KEYFRAMES, _FILM, {"mode": "keyframe", _EVERY: _AT}),
     Target("exact / full decode", "exact", "exact / full decode", _MOST, 1.05, _WAYS[:2], {_LONGEST: 640.0}),
+    Target("exact / full decode with the same JPEGs", "exact", _SAME_JPEGS, _MOST, 1.05, _WAYS[:2], {_LONGEST: 640.0}),
     Target("ours / a peer, exact, web", "peers", "ours / it", _MOST, _PEERS, ("taken by",), {"film": "web"}),
     Target("ours / a peer, exact, 480p", "peers", "ours / it", _MOST, _PEERS, ("taken by",), {"film": "480p"}),
     Target("clips, naive / scan, exact", "tiny", "naive / it", _LEAST, 5.0, (), {"what": f"scan, exact, {_SOUND}"}),

@@ -73,6 +73,17 @@ def full(path: Path) -> Cost:
     return run([sys.executable, "-m", "benchmarks.bare", path, "--all"])
 
 
+def kept(path: Path, interval_s: float, longest_px: int) -> Cost:
+    """Decode every picture of a file, and make JPEGs of the wanted ones."""
+    words = ["--keep", "--interval", str(interval_s), "--longest", str(longest_px)]
+    return run([sys.executable, "-m", "benchmarks.bare", path, *words])
+
+
+def read(path: Path) -> Cost:
+    """Read the packets of a file's pictures, and decode nothing."""
+    return run([sys.executable, "-m", "benchmarks.bare", path, "--read"])
+
+
 def bare_start() -> Cost:
     """Start the process that decodes with nothing around it, and do nothing."""
     return run([sys.executable, "-c", "import benchmarks.bare"])
