@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import resource
 import subprocess
@@ -19,7 +20,8 @@ def list_all(endpoint: str) -> dict[str, float]:
     """Go through all entries of a bucket; return their number, peak memory in MB and CPU seconds of this process."""
     before = resource.getrusage(resource.RUSAGE_SELF)
     options = SourceOptions(store=StoreOptions(endpoint=endpoint, anonymous=True), exclude=("*.txt",))
-    count = sum(1 for _ in open_source("s3://archive/media", options).entries())
+    source = asyncio.run(open_source("s3://archive/media", options))
+    count = sum(1 for _ in source.entries())
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"objects": count, "peak_mb": round(after.ru_maxrss / 1024), "cpu_s": round(cpu_s, 1)}

@@ -43,7 +43,7 @@ from batch_scan.report.published import identify_by_row, identify_by_uri
 from batch_scan.report.writer import ReportWriter
 from batch_scan.scan import Scan, Scope
 from batch_scan.scratch import scratch_of
-from batch_scan.source.open import open_source_async
+from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
 from batch_scan.totals import Exit, worst
 from batch_scan.vocabulary import Reason
@@ -100,7 +100,7 @@ async def source_of(job: Job) -> Source:
         allow_buckets=table.allow_buckets,
         sign_urls_s=table.sign_urls,
     )
-    return await open_source_async(table.uri, options)
+    return await open_source(table.uri, options)
 
 
 def workers_of(job: Job) -> int:

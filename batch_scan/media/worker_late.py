@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import av.logging
 from av.stream import Discard
 
+from batch_scan.media.worker_open import LIBAV_TICKS_PER_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -28,7 +30,6 @@ _STREAM: Final = re.compile(r"^  Stream #0:(\d+)(.*)$", re.MULTILINE)
 _NEITHER_SEEN_NOR_HEARD: Final = re.compile(r"(?:\[0x[0-9a-f]+\])?(?:\([a-z]{2,3}\))?: (?:Subtitle|Data|Attachment): ")
 _KIND: Final = re.compile(r": (Audio|Video): ")
 _START: Final = re.compile(r", start (-?\d{1,9}\.\d+)$")
-_TICKS_PER_S: Final = 1_000_000  # AV_TIME_BASE, the unit of a container's own times
 _NOUNS: Final = {"Audio": "sound", "Video": "picture"}
 
 
@@ -74,7 +75,7 @@ def late_sound(container: InputContainer) -> str:
     if untrusted_rest is None:
         return ""
     found = _START.search(untrusted_rest)
-    start_s = float(found[1]) - (container.start_time or 0) / _TICKS_PER_S if found else None
+    start_s = float(found[1]) - (container.start_time or 0) / LIBAV_TICKS_PER_S if found else None
     when = "late in the file" if start_s is None else f"at {max(0.0, start_s):.1f} s"
     return f"a sound track begins {when} that the file's beginning says nothing of; it is not examined"
 

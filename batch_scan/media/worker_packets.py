@@ -14,6 +14,7 @@ from av.stream import Discard
 
 from batch_scan.media.worker_fields import FieldPairs
 from batch_scan.media.worker_late import demuxed
+from batch_scan.media.worker_open import LIBAV_TICKS_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from batch_scan.media.worker_open import LibavLog
 
-_TICKS_PER_S: Final = 1_000_000  # AV_TIME_BASE, the unit of a container's own times
 _FALLBACK_RATE: Final = 25.0
 _MAX_RATE: Final = 1000.0
 _JUMP_BACK_S: Final = 1.0
@@ -84,7 +84,7 @@ class TrackPackets:
         self._log = log
         self._max_duration_s = max_duration_s
         self.tick_s = float(stream.time_base or 1 / 90_000)
-        self._start_s = (container.start_time or 0) / _TICKS_PER_S
+        self._start_s = (container.start_time or 0) / LIBAV_TICKS_PER_S
         self._shift_s = 0.0
         self._last_order_s: float | None = None
         self._seen_doubts = 0

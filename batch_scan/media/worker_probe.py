@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from av.stream import Disposition
 
 from batch_scan.media.worker_late import GROWING_FORMATS, late_tracks, read_through
-from batch_scan.media.worker_open import has_no_decoder
+from batch_scan.media.worker_open import LIBAV_TICKS_PER_S, has_no_decoder
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from batch_scan.media.worker_open import LibavLog
 
-_TICKS_PER_S: Final = 1_000_000
 _MATROSKA_DURATION: Final = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)")
 _COUNTED_FORMATS: Final = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "dts", "loas", "truehd"})
 _GUESSED: Final = "Estimating duration from bitrate"
@@ -33,7 +32,7 @@ def describe(container: InputContainer, log: LibavLog) -> dict[str, Any]:
     guessed = log.said(_GUESSED)
     tracks = [_track(stream, guessed=guessed) for stream in container.streams if stream.type in {"audio", "video"}]
     known = [track["duration_s"] for track in tracks if not track.get("is_cover")]
-    duration_s = None if guessed else _positive((container.duration or 0) / _TICKS_PER_S)
+    duration_s = None if guessed else _positive((container.duration or 0) / LIBAV_TICKS_PER_S)
     if known and all(known):
         duration_s = max(known)
     if duration_s is None and container.format.name in _COUNTED_FORMATS and len(tracks) == 1:

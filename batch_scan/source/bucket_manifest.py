@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -72,12 +71,6 @@ class BucketManifest:
         if relative.endswith(("/", "/.")) or key == ".":
             raise ValueError("it names a prefix, and no object")
         return replace(self.place, key=self.prefix + key)
-
-
-def fetch_manifest_now(url: str, options: SourceOptions) -> BucketManifest | None:
-    """As `fetch_manifest`, for who has no event loop, or is in one that waits."""
-    with ThreadPoolExecutor(1, "manifest") as thread:
-        return thread.submit(lambda: asyncio.run(fetch_manifest(url, options))).result()
 
 
 async def fetch_manifest(url: str, options: SourceOptions) -> BucketManifest | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from batch_scan.aside import aside
 from batch_scan.errors import UsageError
 from batch_scan.source.bucket import BucketSource
-from batch_scan.source.bucket_manifest import fetch_manifest, fetch_manifest_now
+from batch_scan.source.bucket_manifest import fetch_manifest
 from batch_scan.source.csv_table import CsvTable
 from batch_scan.source.directory import DirectorySource
 from batch_scan.source.jsonl_table import JsonlTable
@@ -32,22 +32,16 @@ SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjso
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
-def open_source(uri: str, options: SourceOptions) -> Source:
+async def open_source(uri: str, options: SourceOptions) -> Source:
     """Return the source at a path, a ``file://`` URI or a bucket's URL, its readability checked.
 
     A manifest is read through once, fetched before where it lies in a bucket; a bucket is asked for its first object.
+    All of that happens off the event loop: a store may be slow, and whoever waits for it can be interrupted.
 
     Raises:
         UsageError: there is no such file, directory or bucket, it is no manifest, it lacks a URI column, cannot be
             read, or an option cannot be followed. Says where and what to do.
     """
-    _check_options(options)
-    manifest = fetch_manifest_now(uri, options) if _may_be_fetched(uri) else None
-    return _opened(uri, options) if manifest is None else _fetched_source(manifest)
-
-
-async def open_source_async(uri: str, options: SourceOptions) -> Source:
-    """As `open_source`, off the event loop: a store may be slow, and whoever waits for it can be interrupted."""
     _check_options(options)
     manifest = await fetch_manifest(uri, options) if _may_be_fetched(uri) else None
     if manifest is not None:

@@ -11,12 +11,12 @@ import pytest
 from batch_scan.errors import UsageError
 from batch_scan.model import Item, Refused
 from batch_scan.source.bucket_fetch import BucketFiles
-from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
 from batch_scan.source.scratch_room import ScratchRoom
 from batch_scan.store import StoreOptions
 from batch_scan.vocabulary import Reason, Status
 from tests.source.contract import Case, SourceContract, only_item, only_refused
+from tests.source.opening import opened
 from tests.source.wire import SLOW_DOWN, Fault, wire_to
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class TestPrefix(SourceContract):
     @pytest.fixture
     def case(self, tmp_path: Path, store_server: StoreServer) -> Case:
         bucket = _filled(store_server)
-        source = open_source(f"{bucket.url}/2026/", _options(store_server, tmp_path, exclude=("*.txt",)))
+        source = opened(f"{bucket.url}/2026/", _options(store_server, tmp_path, exclude=("*.txt",)))
         return Case(source, list(_CONTENTS.values()), [Reason.EMPTY, Reason.EXCLUDED], tmp_path)
 
 
@@ -65,7 +65,7 @@ class TestRows(SourceContract):
         keys = [*(f"2026/{key}" for key in _CONTENTS), "2026/empty.mp4", "2026/x.txt", "2026/none.mp4", "2026/", ""]
         rows = [json.dumps({"uri": f"{bucket.url}/{key}"}) for key in keys]
         (tmp_path / "m.jsonl").write_text("\n".join(rows))
-        source = open_source(str(tmp_path / "m.jsonl"), _options(store_server, scratch, exclude=("*.txt",)))
+        source = opened(str(tmp_path / "m.jsonl"), _options(store_server, scratch, exclude=("*.txt",)))
         refused = [Reason.EMPTY, Reason.EXCLUDED, Reason.MISSING, Reason.BAD_ROW, Reason.BAD_ROW]
         return Case(source, list(_CONTENTS.values()), refused, scratch)
 
@@ -75,7 +75,7 @@ def test_what_the_listing_says_makes_asking_again_needless(tmp_path: Path, store
     bucket = store_server.make_bucket()
     bucket.put("a.mp4", b"content")
     with wire_to(store_server.port) as wire:
-        source = open_source(bucket.url, SourceOptions(store=store_server.through(wire.port), scratch=tmp_path))
+        source = opened(bucket.url, SourceOptions(store=store_server.through(wire.port), scratch=tmp_path))
         item = only_item(source)
         listed = len(wire.requests)
         stat = source.stat(item)
@@ -94,7 +94,7 @@ def test_a_row_and_a_listing_say_the_same_of_an_object(tmp_path: Path, store_ser
     bucket.put("a.mp4", b"content")
     (tmp_path / "m.csv").write_text(f"uri\n{bucket.url}/a.mp4\n")
     options = _options(store_server, tmp_path)
-    row, listed = only_item(open_source(str(tmp_path / "m.csv"), options)), only_item(open_source(bucket.url, options))
+    row, listed = only_item(opened(str(tmp_path / "m.csv"), options)), only_item(opened(bucket.url, options))
     assert row.stat == listed.stat
     assert row.uri == listed.uri
 
@@ -105,7 +105,7 @@ async def test_odd_keys_are_listed_and_fetched_as_they_are(tmp_path: Path, store
     keys = ["#1?.mp4", "+ &=.mp4", "100%.mp4", "a%20b.mp4", "\N{SNOWMAN}/\N{COMBINING ACUTE ACCENT}.mp4"]
     for key in keys:
         bucket.put(key, key.encode())
-    source = open_source(bucket.url, _options(store_server, tmp_path))
+    source = opened(bucket.url, _options(store_server, tmp_path))
     assert _keys(source) == sorted(keys)
     for entry in source.entries():
         assert isinstance(entry, Item)
@@ -135,7 +135,7 @@ def test_wrong_credentials_are_named_before_anything_starts(
         monkeypatch.setenv(name, value)
     (tmp_path / "m.csv").write_text(f"uri\n{bucket.url}/2026/a.mp4\n")
     with pytest.raises(UsageError, match=r"credentials|variables") as caught:
-        open_source(str(tmp_path / "m.csv") if named_by == "row" else bucket.url, _options(store_server, tmp_path))
+        opened(str(tmp_path / "m.csv") if named_by == "row" else bucket.url, _options(store_server, tmp_path))
     assert bucket.url in str(caught.value)
     assert "hunter" not in str(caught.value)
     assert str(caught.value).isprintable()
@@ -156,7 +156,7 @@ def test_no_credentials_at_all_are_named_before_anything_starts(
         monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{wire.port}")
         monkeypatch.setenv("AZURE_MSI_ENDPOINT", f"http://127.0.0.1:{wire.port}/token")
         with pytest.raises(UsageError, match=r"no credentials were found.*; set A[A-Z_]+KEY") as caught:
-            open_source(bucket.url, _options(store_server, tmp_path))
+            opened(bucket.url, _options(store_server, tmp_path))
     assert "anonymous = true" in str(caught.value)
 
 
@@ -165,7 +165,7 @@ def test_no_credentials_at_all_are_named_before_anything_starts(
 def test_a_bucket_that_is_not_there_is_named_before_anything_starts(tmp_path: Path, store_server: StoreServer) -> None:
     url = f"{store_server.scheme}://no-such-bucket"
     with pytest.raises(UsageError, match=r"cannot be listed: there is no such bucket .*check the name"):
-        open_source(url, _options(store_server, tmp_path))
+        opened(url, _options(store_server, tmp_path))
 
 
 @_EVERY
@@ -174,13 +174,13 @@ def test_a_prefix_without_objects_is_an_error_and_not_a_clean_archive(
 ) -> None:
     bucket = _filled(store_server)
     with pytest.raises(UsageError, match=f"there is no object below {bucket.url}/20/"):
-        open_source(f"{bucket.url}/20", _options(store_server, tmp_path))
+        opened(f"{bucket.url}/20", _options(store_server, tmp_path))
 
 
 def test_a_server_that_is_not_there_is_named_before_anything_starts(tmp_path: Path) -> None:
     options = SourceOptions(store=StoreOptions(endpoint="http://127.0.0.1:1", anonymous=True), scratch=tmp_path)
     with pytest.raises(UsageError, match="no connection to the store; check the endpoint"):
-        open_source("s3://archive", options)
+        opened("s3://archive", options)
 
 
 @_MOTO
@@ -192,7 +192,7 @@ def test_a_public_bucket_is_read_without_credentials(
         monkeypatch.delenv(name)
     with wire_to(store_server.port) as wire:
         store = StoreOptions(endpoint=f"http://127.0.0.1:{wire.port}", anonymous=True)
-        assert _keys(open_source(bucket.url, SourceOptions(store=store, scratch=tmp_path)))
+        assert _keys(opened(bucket.url, SourceOptions(store=store, scratch=tmp_path)))
     assert not any("authorization" in request.lower() for request in wire.requests)
 
 
@@ -209,7 +209,7 @@ def test_a_profile_gives_the_credentials(
     monkeypatch.setenv("AWS_PROFILE", "archive")
     with wire_to(store_server.port) as wire:
         store = StoreOptions(endpoint=f"http://127.0.0.1:{wire.port}")
-        assert _keys(open_source(bucket.url, SourceOptions(store=store, scratch=tmp_path)))
+        assert _keys(opened(bucket.url, SourceOptions(store=store, scratch=tmp_path)))
     asked = [unquote(request) for request in wire.requests]  # one of them is signed in its URL
     assert all("AKIDPROFILE/" in request and "/eu-north-1/" in request for request in asked)
 
@@ -221,7 +221,7 @@ def test_a_profile_that_is_not_there_is_named_before_anything_starts(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(UsageError, match="the profile 'nobody' of AWS cannot be used"):
-        open_source("s3://archive", _options(store_server, tmp_path))
+        opened("s3://archive", _options(store_server, tmp_path))
 
 
 # ------------------------------------------------------------------------------------------------------ what is wanted
@@ -231,7 +231,7 @@ def test_a_profile_that_is_not_there_is_named_before_anything_starts(
 def test_patterns_match_what_stands_behind_the_prefix(tmp_path: Path, store_server: StoreServer) -> None:
     bucket = _filled(store_server)
     options = _options(store_server, tmp_path, include=("/d/*", "b*"), exclude=("2026",))
-    assert _keys(open_source(f"{bucket.url}/2026", options)) == ["2026/b c.mp4", "2026/d/e-[f].mp4"]
+    assert _keys(opened(f"{bucket.url}/2026", options)) == ["2026/b c.mp4", "2026/d/e-[f].mp4"]
 
 
 @_EVERY
@@ -239,7 +239,7 @@ def test_what_was_not_modified_since_is_skipped(tmp_path: Path, store_server: St
     bucket = store_server.make_bucket()
     bucket.put("a.mp4", b"content")
     for after, wanted in ((datetime.now(UTC) + timedelta(hours=1), False), (datetime.now(UTC) - timedelta(1), True)):
-        source = open_source(bucket.url, _options(store_server, tmp_path, modified_after=after))
+        source = opened(bucket.url, _options(store_server, tmp_path, modified_after=after))
         (entry,) = source.entries()
         assert isinstance(entry, Item) == wanted
         if isinstance(entry, Refused):
@@ -251,25 +251,25 @@ def test_what_was_not_modified_since_is_skipped(tmp_path: Path, store_server: St
 def test_rows_name_only_buckets_that_are_allowed(tmp_path: Path, store_server: StoreServer) -> None:
     bucket = _filled(store_server)
     (tmp_path / "m.csv").write_text(f"uri\n{bucket.url}/2026/a.mp4\n")
-    allowed = open_source(str(tmp_path / "m.csv"), _options(store_server, tmp_path, allow_buckets=("s3://bucket-*",)))
+    allowed = opened(str(tmp_path / "m.csv"), _options(store_server, tmp_path, allow_buckets=("s3://bucket-*",)))
     assert only_item(allowed).stat is not None
     others = _options(store_server, tmp_path, allow_buckets=("s3://archive/", "gs://bucket-*"))
-    refused = only_refused(open_source(str(tmp_path / "m.csv"), others))
+    refused = only_refused(opened(str(tmp_path / "m.csv"), others))
     assert refused.shortfall.reason is Reason.HOST_REFUSED
     with pytest.raises(UsageError, match=r"source\.allow_buckets: 'archive' is not a bucket"):
-        open_source(str(tmp_path / "m.csv"), _options(store_server, tmp_path, allow_buckets=("archive",)))
+        opened(str(tmp_path / "m.csv"), _options(store_server, tmp_path, allow_buckets=("archive",)))
 
 
 def test_a_row_may_not_name_a_stranger_s_account(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("uri\nabfss://media@stranger.dfs.core.windows.net/a.mp4\n")
-    refused = only_refused(open_source(str(tmp_path / "m.csv"), SourceOptions(scratch=tmp_path)))
+    refused = only_refused(opened(str(tmp_path / "m.csv"), SourceOptions(scratch=tmp_path)))
     assert refused.shortfall.reason is Reason.HOST_REFUSED
 
 
 @_MOTO
 def test_a_row_with_a_signature_is_bad_and_does_not_show_it(tmp_path: Path, store_server: StoreServer) -> None:
     (tmp_path / "m.csv").write_text("uri\naz://media/a.mp4?sv=2023&sig=hunter2\ns3://key:hunter2@archive/a.mp4\n")
-    for entry in open_source(str(tmp_path / "m.csv"), _options(store_server, tmp_path)).entries():
+    for entry in opened(str(tmp_path / "m.csv"), _options(store_server, tmp_path)).entries():
         assert isinstance(entry, Refused)
         assert entry.shortfall.reason is Reason.BAD_ROW
         assert "hunter2" not in repr(entry)
@@ -284,7 +284,7 @@ def test_a_signed_url_gives_the_object_to_who_has_no_credentials(
 ) -> None:
     bucket = store_server.make_bucket()
     bucket.put("d/a.mp4", b"content")
-    source = open_source(bucket.url, _options(store_server, tmp_path, sign_urls_s=900.0))
+    source = opened(bucket.url, _options(store_server, tmp_path, sign_urls_s=900.0))
     item = only_item(source)
     url = source.url(item)
     assert httpx.get(url).content == b"content"
@@ -292,7 +292,7 @@ def test_a_signed_url_gives_the_object_to_who_has_no_credentials(
     assert source.url(item) == url
     assert "sig" in url.lower()
     assert "sig" not in repr(item).lower() + caplog.text.replace(url, "").lower()
-    assert open_source(bucket.url, _options(store_server, tmp_path)).url(item) == ""
+    assert opened(bucket.url, _options(store_server, tmp_path)).url(item) == ""
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_a_signed_url_is_given_only_where_the_store_takes_it(
 ) -> None:
     bucket = store_server.make_bucket()
     bucket.put("a b.mp4", b"content")
-    source = open_source(bucket.url, _options(store_server, tmp_path, sign_urls_s=900.0))
+    source = opened(bucket.url, _options(store_server, tmp_path, sign_urls_s=900.0))
     url = source.url(only_item(source))
     assert bool(url) is is_signed
     assert ("no signed URL can be made" in caplog.text) is not is_signed
@@ -319,7 +319,7 @@ def test_credentials_that_cannot_sign_are_named_once_and_all_is_uploaded(
     bucket = store_server.make_bucket()
     for key in ("a.mp4", "b.mp4"):
         bucket.put(key, b"content")
-    source = open_source(bucket.url, _options(store_server, tmp_path, sign_urls_s=900.0))
+    source = opened(bucket.url, _options(store_server, tmp_path, sign_urls_s=900.0))
     items = [entry for entry in source.entries() if isinstance(entry, Item)]
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_KEY")
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sv=2023-11-03&sig=hunter2")
@@ -336,5 +336,5 @@ def test_a_store_that_is_busy_at_first_is_asked_again(tmp_path: Path, store_serv
     bucket = _filled(store_server)
     busy = iter([Fault(answer=SLOW_DOWN)] * 2)
     with wire_to(store_server.port, lambda _head: next(busy, None)) as wire:
-        source = open_source(bucket.url, SourceOptions(store=store_server.through(wire.port), scratch=tmp_path))
+        source = opened(bucket.url, SourceOptions(store=store_server.through(wire.port), scratch=tmp_path))
         assert len(_keys(source)) == 5

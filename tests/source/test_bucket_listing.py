@@ -17,12 +17,12 @@ from batch_scan.source.bucket_fetch import stat_of
 from batch_scan.source.bucket_listing import Listing, _behind_bad_key
 from batch_scan.source.bucket_pages import AzurePages, pages_of
 from batch_scan.source.globs import Selection
-from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
 from batch_scan.source.store_page import PageError
 from batch_scan.store import StoreOptions, open_store, parse_bucket_url
 from batch_scan.vocabulary import Reason, Status
 from tests.source.many import many_objects
+from tests.source.opening import opened
 from tests.source.wire import DENIED, SLOW_DOWN, Fault, wire_to
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _NOT_TAKEN = {"moto": {"c\nx"}, "fake_gcs": {"c\x01x"}, "azurite": {"c\x01x"}}
 
 def _rows(server: StoreServer, url: str, port: int = 0) -> list[tuple[str, str]]:
     """Return every entry's key below the bucket, and why it is refused."""
-    source = open_source(url, SourceOptions(store=server.through(port or server.port)))
+    source = opened(url, SourceOptions(store=server.through(port or server.port)))
     rows = []
     for entry in source.entries():
         item, why = (entry.item, entry.shortfall.reason) if isinstance(entry, Refused) else (entry, "")
@@ -93,7 +93,7 @@ def test_many_keys_that_cannot_be_named_hide_nothing() -> None:
 
     with many_objects(6500, odd=key_of) as endpoint:
         store = StoreOptions(endpoint=endpoint, anonymous=True)
-        entries = list(open_source("s3://archive/media", SourceOptions(store=store)).entries())
+        entries = list(opened("s3://archive/media", SourceOptions(store=store)).entries())
     assert [one.item.uri if isinstance(one, Refused) else one.uri for one in entries] == [
         f"s3://archive/{key_of(number)}" for number in range(6500)
     ]
@@ -230,7 +230,7 @@ def test_a_listing_that_breaks_off_says_so_in_a_row(store_server: StoreServer) -
     gone = b"HTTP/1.1 404 Gone\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     faults = iter([None])
     with wire_to(store_server.port, lambda _head: next(faults, Fault(answer=gone))) as wire:
-        source = open_source(bucket.url, SourceOptions(store=store_server.through(wire.port)))
+        source = opened(bucket.url, SourceOptions(store=store_server.through(wire.port)))
         (entry,) = source.entries()
     assert isinstance(entry, Refused)
     assert entry.status is Status.FAILED
@@ -242,7 +242,7 @@ def test_a_listing_that_breaks_off_says_so_in_a_row(store_server: StoreServer) -
 def test_the_first_entries_come_before_the_rest_is_listed() -> None:
     with many_objects(10_000) as endpoint, wire_to(int(endpoint.rpartition(":")[2])) as wire:
         store = StoreOptions(endpoint=f"http://127.0.0.1:{wire.port}", anonymous=True)
-        entries = open_source("s3://archive/media", SourceOptions(store=store)).entries()
+        entries = opened("s3://archive/media", SourceOptions(store=store)).entries()
         assert len([next(entries) for _ in range(500)]) == 500
         assert len(wire.requests) == 2  # the first page, to see whether there is anything, and to go through it
         assert len(list(entries)) == 9_500
@@ -252,7 +252,7 @@ def test_the_first_entries_come_before_the_rest_is_listed() -> None:
 def test_a_store_that_ends_early_is_said_in_a_row() -> None:
     with many_objects(1500, knows_v2=False) as endpoint:
         store = StoreOptions(endpoint=endpoint, anonymous=True)
-        *objects, last = open_source("s3://archive/media", SourceOptions(store=store)).entries()
+        *objects, last = opened("s3://archive/media", SourceOptions(store=store)).entries()
     assert len(objects) == 1000
     assert isinstance(last, Refused)
     assert "ListObjectsV2" in last.shortfall.detail
@@ -260,15 +260,15 @@ def test_a_store_that_ends_early_is_said_in_a_row() -> None:
 
 
 _LISTER = """
-import json, resource, sys
+import asyncio, json, resource, sys
 from batch_scan.source.globs import Selection
 from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
 from batch_scan.source.store_page import PageError
 from batch_scan.store import StoreOptions, open_store, parse_bucket_url
 
-source = open_source("s3://archive/media", SourceOptions(
-    store=StoreOptions(endpoint=sys.argv[1], anonymous=True), exclude=("*.txt",)))
+source = asyncio.run(open_source("s3://archive/media", SourceOptions(
+    store=StoreOptions(endpoint=sys.argv[1], anonymous=True), exclude=("*.txt",))))
 entries = source.entries()
 first = next(entries)
 before = resource.getrusage(resource.RUSAGE_SELF)

@@ -13,10 +13,10 @@ import pytest
 
 from batch_scan.errors import UsageError
 from batch_scan.model import Item, Refused
-from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
 from batch_scan.vocabulary import Reason
 from tests.source.contract import Case, SourceContract, fetch_failure, only_item, only_refused, reasons
+from tests.source.opening import opened
 from tests.source.wire import Fault, wire_to
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _CONTENTS = {"a.mp4": b"first", "d/b c.mp4": b"second", "e.mp4": b"third"}
 def _opened(bucket: Bucket, key: str, scratch: Path, **more: Any) -> Source:
     scratch.mkdir(exist_ok=True)
     options = {"store": bucket.server.options, "scratch": scratch, **more}
-    return open_source(f"{bucket.url}/{key}", SourceOptions(**options))
+    return opened(f"{bucket.url}/{key}", SourceOptions(**options))
 
 
 def _put(bucket: Bucket, key: str, *rows: str) -> None:
@@ -77,7 +77,7 @@ def test_every_format_is_read_there_too(tmp_path: Path, store_server: StoreServe
     assert (item.uri, item.manifest) == (f"{bucket.url}/a.mp4", {"title": "One"})
     assert (source.uri, source.total()) == (f"{bucket.url}/m.{kind}", 1)
     (tmp_path / f"m.{kind}").write_bytes(_table(kind.lower()))
-    assert source.sha256 == open_source(str(tmp_path / f"m.{kind}"), SourceOptions()).sha256
+    assert source.sha256 == opened(str(tmp_path / f"m.{kind}"), SourceOptions()).sha256
 
 
 @_MOTO
@@ -185,7 +185,7 @@ def test_wrong_credentials_are_named(
 
 def test_one_on_a_web_server_is_refused_and_its_secrets_not_shown() -> None:
     with pytest.raises(UsageError, match=r"download it") as caught:
-        open_source("https://me:hunter2@media.example.org/m.csv?token=hunter2", SourceOptions())
+        opened("https://me:hunter2@media.example.org/m.csv?token=hunter2", SourceOptions())
     assert "hunter2" not in str(caught.value)
 
 

@@ -14,11 +14,11 @@ import pytest
 
 from batch_scan.digest import digest_bytes
 from batch_scan.model import Item, Refused
-from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
 from batch_scan.vocabulary import Reason, Status
 from tests.source.contract import Case, SourceContract, only_item, only_refused, reasons
 from tests.source.loopback import respond, serving
+from tests.source.opening import opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -63,7 +63,7 @@ def _source(directory: Path, *uris: str, **options: Any) -> Source:
     """Return the source of a manifest in `directory` that names these."""
     directory.mkdir(exist_ok=True)
     _write_jsonl(directory / "m.jsonl", [(uri, "t") for uri in uris])
-    return open_source(str(directory / "m.jsonl"), SourceOptions(**options))
+    return opened(str(directory / "m.jsonl"), SourceOptions(**options))
 
 
 @pytest.mark.parametrize("name", list(_WRITERS))
@@ -102,7 +102,7 @@ class TestLocalRows(SourceContract):
             ("https://u:hunter2@[bad/a.mp4", ""),
         ]
         _WRITERS[name](root / name, rows)
-        source = open_source(str(root / name), SourceOptions(exclude=("*.txt",), scratch=scratch))
+        source = opened(str(root / name), SourceOptions(exclude=("*.txt",), scratch=scratch))
         contents = [b"a.mp4", b"a.mp4", "d/e f%20ü.mp4".encode(), b"d/b:c.mp4", b"-c.mp4"]
         refused = [
             Reason.EXCLUDED,
@@ -179,7 +179,7 @@ def test_what_is_not_supported_is_shown_without_its_secrets(tmp_path: Path, row:
 
 def test_a_bad_row_is_named_by_its_place_in_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("uri,id\na,1,2\n")
-    refused = only_refused(open_source(str(tmp_path / "m.csv"), SourceOptions()))
+    refused = only_refused(opened(str(tmp_path / "m.csv"), SourceOptions()))
     assert refused.item.uri == f"{tmp_path}/m.csv#line=2"
     assert refused.status is Status.FAILED
     assert refused.shortfall.reason is Reason.BAD_ROW
@@ -240,7 +240,7 @@ def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
 def test_a_manifest_cut_while_it_is_read_ends_with_a_refused_row(tmp_path: Path) -> None:
     path = tmp_path / "m.csv.gz"
     _write_csv_gz(path, [(f"{n}", os.urandom(99).hex()) for n in range(2000)])
-    source = open_source(str(path), SourceOptions())
+    source = opened(str(path), SourceOptions())
     path.write_bytes(path.read_bytes()[:50_000])
     *_, last = source.entries()
     assert isinstance(last, Refused)
@@ -254,11 +254,11 @@ def test_a_manifest_that_vanished_is_a_refused_row(tmp_path: Path) -> None:
 
 
 _WALK = """
-import sys
+import asyncio, sys
 from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
 
-for entry in open_source(sys.argv[1], SourceOptions()).entries():
+for entry in asyncio.run(open_source(sys.argv[1], SourceOptions())).entries():
     last = entry
 with open("/proc/self/status") as status:
     print(last.index + 1, next(line.split()[1] for line in status if line.startswith("VmHWM")))

@@ -8,19 +8,20 @@ import pytest
 from batch_scan.errors import UsageError
 from batch_scan.source.directory import DirectorySource
 from batch_scan.source.manifest import ManifestSource
-from batch_scan.source.open import SUFFIXES, open_source
+from batch_scan.source.open import SUFFIXES
 from batch_scan.source.options import SourceOptions
+from tests.source.opening import opened
 from tests.source.rights import without_root_rights
 
 
 def test_a_directory_is_a_source(tmp_path: Path) -> None:
-    assert isinstance(open_source(str(tmp_path), SourceOptions()), DirectorySource)
+    assert isinstance(opened(str(tmp_path), SourceOptions()), DirectorySource)
 
 
 @pytest.mark.parametrize("name", ["m.csv", "m.CSV", "a.b.csv"])
 def test_a_manifest_is_a_source(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("uri\n")
-    assert isinstance(open_source(str(tmp_path / name), SourceOptions()), ManifestSource)
+    assert isinstance(opened(str(tmp_path / name), SourceOptions()), ManifestSource)
 
 
 def test_a_relative_path_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +29,7 @@ def test_a_relative_path_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "a").write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
     for named in ("m.csv", "./m.csv", f"../{tmp_path.name}/m.csv"):
-        source = open_source(named, SourceOptions())
+        source = opened(named, SourceOptions())
         assert source.uri == str(tmp_path / "m.csv")
         (item,) = source.entries()
         assert item.uri == str(tmp_path / "a")  # type: ignore[union-attr]
@@ -36,7 +37,7 @@ def test_a_relative_path_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_file_uri_is_a_source(tmp_path: Path) -> None:
     (tmp_path / "m ü.csv").write_text("uri\n")
-    assert open_source(f"file://{tmp_path}/m%20%C3%BC.csv", SourceOptions()).uri == f"{tmp_path}/m ü.csv"
+    assert opened(f"file://{tmp_path}/m%20%C3%BC.csv", SourceOptions()).uri == f"{tmp_path}/m ü.csv"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_what_cannot_be_a_source_is_an_error_that_says_why(
         Path(name).write_text("uri\n")
     os.mkfifo("pipe.csv")
     with pytest.raises(UsageError, match=said) as caught:
-        open_source(uri, SourceOptions())
+        opened(uri, SourceOptions())
     assert str(caught.value).isprintable()
     assert "hunter2" not in str(caught.value)
 
@@ -79,7 +80,7 @@ def test_what_may_not_be_read_is_an_error_that_says_so(public_directory: Path, n
         path.chmod(0)
     (public_directory / "directory").chmod(0)
     with without_root_rights(), pytest.raises(UsageError, match="Permission denied") as caught:
-        open_source(str(path), SourceOptions())
+        opened(str(path), SourceOptions())
     assert str(path) in str(caught.value)
 
 
@@ -87,7 +88,7 @@ def test_what_may_not_be_read_is_an_error_that_says_so(public_directory: Path, n
 def test_every_suffix_that_is_promised_is_known(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"m{suffix}").touch()
     with pytest.raises(UsageError, match=r"empty|not a readable Parquet file"):
-        open_source(str(tmp_path / f"m{suffix}"), SourceOptions())
+        opened(str(tmp_path / f"m{suffix}"), SourceOptions())
 
 
 @pytest.mark.parametrize(
@@ -102,4 +103,4 @@ def test_every_suffix_that_is_promised_is_known(tmp_path: Path, suffix: str) -> 
 def test_options_that_cannot_be_followed_are_errors_that_name_the_key(tmp_path: Path, options: SourceOptions) -> None:
     (tmp_path / "m.csv").write_text("uri\n")
     with pytest.raises(UsageError, match=r"^source\.(root|scratch|allow_hosts|include): "):
-        open_source(str(tmp_path / "m.csv"), options)
+        opened(str(tmp_path / "m.csv"), options)

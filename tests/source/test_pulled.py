@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batch_scan.errors import FetchError
-from batch_scan.source.open import open_source
 from batch_scan.source.options import SourceOptions
 from batch_scan.vocabulary import Reason
 from tests.source import stores
 from tests.source.contract import only_item
 from tests.source.loopback import in_turn, respond, serving
+from tests.source.opening import opened
 from tests.source.wire import DENIED, Fault, wire_to
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _row(directory: Path, netloc: str, **options: Any) -> tuple[Source, Item]:
     (directory / "m.csv").write_text(f"uri\nhttp://{netloc}{PATH}\n")
     scratch = directory / "scratch"
     scratch.mkdir(exist_ok=True)
-    source = open_source(str(directory / "m.csv"), SourceOptions(allow_hosts=(netloc,), scratch=scratch, **options))
+    source = opened(str(directory / "m.csv"), SourceOptions(allow_hosts=(netloc,), scratch=scratch, **options))
     return source, only_item(source)
 
 
@@ -114,7 +114,7 @@ def _object(server: StoreServer, directory: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, value)
     bucket = server.make_bucket()
     bucket.put("a.mp3", b"content")
-    source = open_source(bucket.url, SourceOptions(scratch=directory, store=server.through(port or server.port)))
+    source = opened(bucket.url, SourceOptions(scratch=directory, store=server.through(port or server.port)))
     return bucket, source, only_item(source)
 
 

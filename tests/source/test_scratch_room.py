@@ -107,7 +107,7 @@ from batch_scan.source.options import SourceOptions
 from batch_scan.store import StoreOptions
 
 async def main():
-    source = open_source(sys.argv[1], SourceOptions(store=StoreOptions(endpoint=sys.argv[2])))
+    source = await open_source(sys.argv[1], SourceOptions(store=StoreOptions(endpoint=sys.argv[2])))
     async with source.fetch(next(source.entries())):
         print("fetched")
 
