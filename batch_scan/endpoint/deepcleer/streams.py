@@ -28,6 +28,7 @@ from batch_scan.endpoint.deepcleer.wire import SMALL_BYTES, envelope
 from batch_scan.endpoint.url_hiding import hidden, hider
 from batch_scan.errors import EndpointError, Failure
 from batch_scan.model import Answer
+from batch_scan.shielded import shielded
 from batch_scan.untrusted import clean_text
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Streams:
         hide, word = hider(sample.url), secrets.token_hex(16)
         starting = asyncio.create_task(self._start(request, sample, word))
         try:
-            stream, bytes_sent = await asyncio.shield(starting)
+            stream, bytes_sent = await shielded(starting)
         except asyncio.CancelledError:
             await self._see_closed(self._finish_started(starting))
             raise
@@ -207,7 +208,7 @@ class Streams:
         task = asyncio.create_task(closing)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-        await asyncio.shield(task)
+        await shielded(task)
 
     async def _finish_started(self, starting: asyncio.Task[tuple[str, int]]) -> None:
         with contextlib.suppress(EndpointError):

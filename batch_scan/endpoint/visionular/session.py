@@ -16,6 +16,7 @@ from batch_scan.errors import EndpointError, Failure, MediaError
 from batch_scan.media.play import PlaySpec, play
 from batch_scan.model import Answer
 from batch_scan.secret import Secret
+from batch_scan.shielded import shielded
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
 
@@ -79,7 +80,7 @@ class LiveSession:
             closing = asyncio.create_task(self._close(), name="closing a live stream")
             self._desk.closing.add(closing)
             closing.add_done_callback(self._desk.closing.discard)
-            await asyncio.shield(closing)
+            await shielded(closing)
 
     async def _create(self) -> Created:
         config = self._desk.config
@@ -121,6 +122,7 @@ class LiveSession:
             "copied": played.copied,
             "beats": [list(beat) for beat in played.beats],
             "created": created.reply.json,
+            "settled": self._gathering.is_settled,
             "records": self._gathering.records,
         }
         return Answer(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from batch_scan.sandbox.visionular import amf
 from batch_scan.sandbox.visionular.rtmp import Connection, Kind, Message, RtmpError
+from batch_scan.shielded import shielded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +93,7 @@ class Ingest:
             await self._publish(connection, publication)
         finally:
             del self._publishing[key]
-            await asyncio.shield(publication.end())
+            await shielded(asyncio.ensure_future(publication.end()))
 
     async def _stream_key(self, connection: Connection) -> str:
         """Answer a client until it says under which key it publishes."""
