@@ -210,7 +210,7 @@ class Ledger:
 
     def paid(self, run_id: str) -> Iterator[PaidRequest]:
         """Yield the requests that were answered in this run so far, by whichever of its processes."""
-        rows = self._reader.execute(
+        rows = self._rows(
             "SELECT request_id, attempts, tokens_max, tokens_charged, latency_ms, sent_at, answered_at FROM requests"
             " WHERE run_id = ? AND state = 'answered'",
             (run_id,),
@@ -361,8 +361,11 @@ class Ledger:
     # ------------------------------------------------------------------------------------------------- underneath
 
     def _query(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        return list(self._rows(sql, values))
+
+    def _rows(self, sql: str, values: Sequence[object]) -> Iterator[tuple[Any, ...]]:
         try:
-            return self._reader.execute(sql, values).fetchall()
+            yield from self._reader.execute(sql, values)
         except sqlite3.ProgrammingError:
             raise  # used from another thread, or after it was closed: a mistake in the program, not in the file
         except sqlite3.Error as error:
@@ -386,6 +389,7 @@ class Ledger:
 
 def _add_recent(recent: dict[_K, _V], key: _K, value: _V) -> None:
     """Keep what is written but perhaps not yet readable, at least as long as that can be."""
+    recent.pop(key, None)  # what is written again is the newest
     recent[key] = value
     if len(recent) > 2 * _UNFLUSHED_ROWS:
         del recent[next(iter(recent))]

@@ -51,6 +51,16 @@ async def test_an_answer_is_found_under_every_key_of_its_request(ledger: Ledger)
     assert stored.answer == ANSWER
 
 
+async def test_what_was_remembered_anew_is_known_at_once_among_thousands(ledger: Ledger) -> None:
+    await ledger.remember_file("again", STAT, "old")
+    for number in range(1_999):
+        await ledger.remember_file(str(number), STAT, "digest")
+    await ledger.remember_file("again", STAT, "new")
+    for number in range(3):
+        assert ledger.known_file("again", STAT) == "new"
+        await ledger.remember_file(f"later {number}", STAT, "digest")
+
+
 async def test_many_keys_are_looked_up_at_once(ledger: Ledger) -> None:
     keys = [f"key {number}" for number in range(1234)]
     await ask(ledger, "r-1", keys)

@@ -4,6 +4,7 @@ import sqlite3
 import zlib
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from batch_scan.ledger import Ledger
 from batch_scan.ledger_schema import SCHEMA_VERSION
 from batch_scan.lock import make_directory
 from tests.ledger_kit import NOW, ask, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OLD_SCHEMA = Path(__file__).with_name("ledger_schema_1.sql")
 
@@ -107,7 +111,17 @@ async def test_a_ledger_that_cannot_be_brought_up_to_date_stays_as_it_was(state:
     assert rows_of(state, "SELECT name FROM sqlite_schema ORDER BY name") == before
 
 
-async def test_damage_that_is_met_later_is_an_error_that_says_so_and_never_no_answer(state: Path) -> None:
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda ledger: ledger.answers([f"k-{number}-7" for number in range(50)]),
+        lambda ledger: list(ledger.paid("run-1")),
+    ],
+    ids=["answers", "paid"],
+)
+async def test_damage_that_is_met_later_is_an_error_that_says_so_and_never_no_answer(
+    state: Path, look: Callable[[Ledger], object]
+) -> None:
     async with Ledger.open(state) as ledger:
         for number in range(50):
             await ask(ledger, f"r-{number}", [f"k-{number}-{position}" for position in range(50)])
@@ -117,7 +131,7 @@ async def test_damage_that_is_met_later_is_an_error_that_says_so_and_never_no_an
     (state / "ledger.sqlite3").write_bytes(content)
     with pytest.raises((UsageError, LedgerError), match=r"is damaged .*backup"):
         async with Ledger.open(state) as ledger:
-            ledger.answers([f"k-{number}-7" for number in range(50)])
+            look(ledger)
 
 
 async def test_a_directory_that_cannot_be_used_is_an_error_that_names_the_place_and_the_mend(tmp_path: Path) -> None:
