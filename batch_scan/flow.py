@@ -9,9 +9,14 @@ whose samples find no room gives its core to another one and goes on when there 
 | `Bounds.files` | files that extract: fetched, digested, probed, decoded |
 | that and `_waiting_files` | files that are open: scratch, descriptors, answers that are kept until the row |
 | `Bounds.decoders` | decoders that work, one a core |
-| `Bounds.processes` | decoders that work or wait; always one for sound where pictures wait, and the other way round |
+| that and `_SPARE` | decoders that work or wait; always one for sound where pictures wait, and the other way round |
+| `Bounds.processes` | decoder processes of one lane: for pictures, probes included, or for sound |
 | `Bounds.decoders`, once more | programs that cut clips: a second each, so a film that is decoded holds no row up |
 | `WAITING_BYTES` | samples that wait for answers; each service has an equal share, so a slow one fills but its own |
+
+A decoder that waits keeps its process, which has the file open, and gives its core away, where a probe may take another
+process. So there may be `decoders + _SPARE` that wait and `decoders` that probe, 10 for 4 decoders; one that was needed
+once stays, idle, for the next file. Fewer would leave cores idle just where services are slow.
 """
 
 from __future__ import annotations
@@ -55,7 +60,7 @@ class Bounds:
 
     @property
     def processes(self) -> int:
-        """How many decoder processes there may be, those included that wait and take memory alone."""
+        """How many decoder processes there may be in one lane, those included that wait and take memory alone."""
         return self.decoders + _SPARE + _FOR_PROBES
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from batch_scan.aside import aside
 from batch_scan.digest import digest_aside
 from batch_scan.errors import BatchScanError, EndpointError, FetchError, MediaError
 from batch_scan.examine import Examination, Examined
@@ -34,13 +32,14 @@ from batch_scan.result import (
     refused_result,
     unexamined_result,
 )
+from batch_scan.source.ahead import read_ahead
 from batch_scan.takers import Route, Routes, Takers, not_taken
 from batch_scan.untrusted import clean_text
 from batch_scan.verdict import find
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
 
     from batch_scan.delivery import Gate
@@ -49,12 +48,13 @@ if TYPE_CHECKING:
     from batch_scan.job import Job
     from batch_scan.media.interface import Reader
     from batch_scan.model import RunId
+    from batch_scan.source.ahead import Found
     from batch_scan.source.interface import Source
+
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
-_ENTRIES_AT_ONCE = 256  # entries read in one go off the loop: a slow file system must not hold the requests up
-_READING_S = 0.1  # ... and for how long: those that come slowly are scanned meanwhile
 _CHANGED = Shortfall(Reason.CHANGED, "the file changed while it was read; run the scan again")
 _RESULTS_AHEAD = 64  # results that may wait for the consumer; each holds its answers
 _OF_ONE_ITEM = (MediaError, FetchError, EndpointError)  # our fault where one gets this far; it ends one file only
@@ -113,9 +113,19 @@ class _Held:
     path: Path
     started_at: datetime
     stat: Stat | None
-    """What it was before it was opened, inode and change time included; None where it was fetched."""
+    """What its source said before it was opened; None where that takes a request."""
+    claimed: str = ""
+    """What its content was when it was read before; others of that content wait for this one."""
     url: str = ""
     """Where services can pull it; found out where one would."""
+
+
+class _BusyError(Exception):
+    """Another file of the same content is being examined."""
+
+    def __init__(self, opened: Opened) -> None:
+        super().__init__()
+        self.opened = opened
 
 
 class Scan:
@@ -127,13 +137,12 @@ class Scan:
         self._twin_row = lru_cache(maxsize=4096)(load_row)
         takers = scope.takers
         self._routes = Routes(takers, scope.job)
-        judging = (*takers.frames, *takers.audio, *takers.utterances, *takers.streams)
-        self._endpoints = tuple(sorted({asker.name for asker in judging}))
+        self._asked = tuple(sorted(asker.name for asker in takers.askers))
         self.internal_errors = 0
         """Files that failed by our own fault; their rows say so."""
 
-    async def results(self, bounds: Bounds) -> AsyncIterator[FileResult]:
-        """Yield the result of every entry that has none yet. Leaving early abandons files under way without a row."""
+    async def results(self, bounds: Bounds) -> AsyncGenerator[FileResult, None]:
+        """Yield the result of every entry that has none yet. Closed early, it leaves files under way without a row."""
         queue: asyncio.Queue[FileResult | None] = asyncio.Queue(_RESULTS_AHEAD)
         feeder = asyncio.create_task(self._feed(queue, Flow(bounds, self._scope.takers.askers)))
         try:
@@ -147,24 +156,23 @@ class Scan:
     # --------------------------------------------------------------------------------------------------- entries
 
     async def _feed(self, queue: asyncio.Queue[FileResult | None], flow: Flow) -> None:
-        entries = iter(self._scope.source.entries())
         try:
-            async with asyncio.TaskGroup() as group:
-                while batch := await aside(_next_of, entries):
-                    for entry in batch:
-                        await self._feed_one(entry, queue, flow, group)
+            async with asyncio.TaskGroup() as group, aclosing(read_ahead(self._scope.source)) as entries:
+                async for found in entries:
+                    await self._feed_one(found, queue, flow, group)
         except ExceptionGroup as errors:
             await queue.put(None)
             raise _first(errors) from errors
         await queue.put(None)  # not where this is cancelled: nobody takes from the queue then, and it may be full
 
     async def _feed_one(
-        self, entry: Item | Refused, queue: asyncio.Queue[FileResult | None], flow: Flow, group: asyncio.TaskGroup
+        self, found: Found, queue: asyncio.Queue[FileResult | None], flow: Flow, group: asyncio.TaskGroup
     ) -> None:
+        entry, stat = found
         item = entry.item if isinstance(entry, Refused) else entry
         if self._scope.already_done(item):
             return
-        at_once = self._at_once(entry, item)
+        at_once = self._at_once(entry, item, stat)
         if at_once is not None:
             await queue.put(at_once)
             return
@@ -172,7 +180,7 @@ class Scan:
         task = group.create_task(self._one(item, place, queue))
         task.add_done_callback(lambda _: place.leave())
 
-    def _at_once(self, entry: Item | Refused, item: Item) -> FileResult | None:
+    def _at_once(self, entry: Item | Refused, item: Item, stat: Stat | None) -> FileResult | None:
         """Return the result where it takes no opening; this is all that happens to most entries of a known archive."""
         now, limit = _now(), self._scope.job.run.limit
         if limit is not None and item.index >= limit:
@@ -182,7 +190,6 @@ class Scan:
             return refused_result(entry, now)
         if self._scope.gate.shut is not None:
             return unexamined_result(Opened(item, now), self._scope.gate.shut, now)
-        stat = self._scope.source.stat(item)
         digest = self._scope.ledger.known_file(item.uri, stat) if stat is not None else None
         twin = self._twin(item, digest) if digest is not None and digest not in self._claims else None
         return duplicate_result(Opened(item, now, stat, digest or ""), twin, now) if twin is not None else None
@@ -206,45 +213,50 @@ class Scan:
 
     async def _scan(self, item: Item, place: Place, started_at: datetime) -> FileResult:
         scope = self._scope
-        stat = scope.source.stat(item)
+        stat = await asyncio.to_thread(scope.source.stat, item)
         digest = scope.ledger.known_file(item.uri, stat) if stat is not None else None
+        found = Opened(item, started_at, stat, digest or "")
         if digest is not None:
-            result = await self._known_content(Opened(item, started_at, stat, digest), place)
+            result = await self._once(found, place, partial(self._from_memory, found, place))
             if result is not None:
                 return result
         closed = self._all_closed()
         if closed is not None:
-            return unexamined_result(Opened(item, started_at, stat, digest or ""), closed, _now())
+            return unexamined_result(found, closed, _now())
         try:
-            async with scope.source.fetch(item) as path:
-                return await self._open(_Held(item, place, path, started_at, stat))
-        except FetchError as error:
-            gap = Shortfall(error.reason, error.detail, type(error).__name__)
-            return unexamined_result(Opened(item, started_at, stat), gap, _now())
+            return await self._fetch(found, place)
+        except _BusyError as busy:
+            opened = busy.opened
+        result = await self._once(opened, place, partial(self._fetch, found, place, opened.content_sha256))
+        if result.row.duplicate_of:
+            await self._remember_file(item, stat, opened.content_sha256)
+        return result
 
     def _all_closed(self) -> Shortfall | None:
         """Return why opening a file would be in vain; None while anyone would still be asked."""
         closed = [asker.delivery.closed for asker in self._scope.takers.askers]
         return closed[0] if all(closed) else None
 
-    async def _known_content(self, opened: Opened, place: Place) -> FileResult | None:
-        """Judge an unchanged file from what is remembered; None where it must be opened."""
-        twin = await self._claim(opened.item, opened.content_sha256, place)
-        if twin is not None:
-            return duplicate_result(opened, twin, _now())
-        try:
-            return await self._from_memory(opened, place)
-        finally:
-            self._release(opened.content_sha256)
-
     async def _from_memory(self, opened: Opened, place: Place) -> FileResult | None:
+        """Judge content from what is remembered of it; None where the file must be opened."""
         load = partial(self._scope.ledger.extraction, opened.content_sha256)
         known = self._routes.answered(load, opened.content_sha256, opened.size_bytes)
         return await self._examine(opened, *known, place) if known is not None else None
 
+    async def _fetch(self, found: Opened, place: Place, claimed: str = "") -> FileResult:
+        """Have the file, and judge it. Raises _BusyError, but not where its content was claimed for it before."""
+        item, started_at, stat = found.item, found.started_at, found.stat
+        await place.extract()  # again, where it rested
+        try:
+            async with self._scope.source.fetch(item) as path:
+                return await self._open(_Held(item, place, path, started_at, stat, claimed))
+        except FetchError as error:
+            gap = Shortfall(error.reason, error.detail, type(error).__name__)
+            return unexamined_result(Opened(item, started_at, stat), gap, _now())
+
     async def _open(self, held: _Held) -> FileResult:
         try:
-            before = held.stat or _stat(held.path)
+            before = held.stat if held.stat is not None else await asyncio.to_thread(_stat, held.path)
             digest = await digest_aside(held.path)
         except OSError as error:
             gap = Shortfall(Reason.UNREADABLE, f"cannot be read: {error.strerror}", type(error).__name__)
@@ -252,22 +264,22 @@ class Scan:
         opened = Opened(held.item, held.started_at, before, digest)
         if before.size_bytes == 0:
             return unexamined_result(opened, Shortfall(Reason.EMPTY, "the file is empty"), _now())
-        if not self._unchanged(held, before):
+        if held.claimed not in {"", digest} or not await self._unchanged(held, before):
             return unexamined_result(opened, _CHANGED, _now())
-        twin = await self._claim(held.item, digest, held.place)
-        if twin is not None:
-            await self._remember_file(held, digest)
-            return duplicate_result(opened, twin, _now())
-        try:
-            result = await self._from_memory(opened, held.place) or await self._examine_file(opened, held)
-            if result.row.reason is not Reason.CHANGED:
-                await self._remember_file(held, digest)
-            return result
-        finally:
-            self._release(digest)
+        if held.claimed:
+            result = await self._judge(opened, held)
+        elif digest in self._claims:
+            raise _BusyError(opened)
+        else:
+            result = await self._once(opened, held.place, partial(self._judge, opened, held))
+        if result.row.reason is not Reason.CHANGED:
+            await self._remember_file(held.item, held.stat, digest)
+        return result
+
+    async def _judge(self, opened: Opened, held: _Held) -> FileResult:
+        return await self._from_memory(opened, held.place) or await self._examine_file(opened, held)
 
     async def _examine_file(self, opened: Opened, held: _Held) -> FileResult:
-        await held.place.extract()  # again, where it rested
         try:
             async with held.place.working():
                 media = await self._scope.reader.probe(held.path, is_lasting=held.stat is not None)
@@ -298,7 +310,7 @@ class Scan:
         examined.shortfalls += not_taken(way, scope.job.extract, media)
         findings = find(examined.scores, scope.job.policy)
         findings = await exhibits.attach(findings, scope.reader, place, held.path if held is not None else None)
-        result = examined_result(opened, examined, findings, self._endpoints, _now())
+        result = examined_result(opened, examined, findings, self._asked, _now())
         if result.row.reason is not Reason.CHANGED:
             await self._remember_twin(result.row)
         return result
@@ -316,7 +328,7 @@ class Scan:
         check_same = partial(self._scope.source.check_same, held.item)
         whole = way.takers.whole(media, opened.content_sha256, path, held.url, check_same)
         examined = await examination.run(frames, sound, whole)
-        if not self._unchanged(held, opened.stat):
+        if not await self._unchanged(held, opened.stat):
             examined.shortfalls.insert(0, _CHANGED)
         elif record.is_lasting:
             await self._scope.ledger.remember_extraction(opened.content_sha256, way.settings, dump_record(record))
@@ -324,18 +336,23 @@ class Scan:
 
     # ------------------------------------------------------------------------------------------- same content twice
 
-    async def _claim(self, item: Item, digest: str, place: Place) -> FileRow | None:
-        """Return the row of the twin that was scanned before; None makes this item the one that is scanned."""
+    async def _once(self, opened: Opened, place: Place, examine: Callable[[], Awaitable[R]]) -> FileResult | R:
+        """Return the result of a twin that was scanned before, else examine, while others of this content wait.
+
+        Whoever waits keeps no turn and no file: those waited for, and those who have a turn, may need its room.
+        """
+        digest = opened.content_sha256
         while (other := self._claims.get(digest)) is not None:
             place.rest()
             await asyncio.wait([other])
-        twin = self._twin(item, digest)
-        if twin is None:
-            self._claims[digest] = asyncio.get_running_loop().create_future()
-        return twin
-
-    def _release(self, digest: str) -> None:
-        self._claims.pop(digest).set_result(None)
+        twin = self._twin(opened.item, digest)
+        if twin is not None:
+            return duplicate_result(opened, twin, _now())
+        self._claims[digest] = asyncio.get_running_loop().create_future()
+        try:
+            return await examine()
+        finally:
+            self._claims.pop(digest).set_result(None)
 
     def _twin(self, item: Item, digest: str) -> FileRow | None:
         twin = self._scope.ledger.twin(self._scope.run_id, digest)
@@ -345,29 +362,19 @@ class Scan:
         twin = Twin(row.item.identity, row.item.uri, dump_row(row))
         await self._scope.ledger.remember_twin(self._scope.run_id, row.content_sha256, twin)
 
-    async def _remember_file(self, held: _Held, digest: str) -> None:
+    async def _remember_file(self, item: Item, stat: Stat | None, digest: str) -> None:
         """Remember the content of a file that did not change while it was read."""
-        if held.stat is not None and self._unchanged(held, held.stat):
-            await self._scope.ledger.remember_file(held.item.uri, held.stat, digest)
+        if stat is not None and await asyncio.to_thread(self._scope.source.stat, item) == stat:
+            await self._scope.ledger.remember_file(item.uri, stat, digest)
 
-    def _unchanged(self, held: _Held, before: Stat | None) -> bool:
+    async def _unchanged(self, held: _Held, before: Stat | None) -> bool:
         """Tell whether the file is what it was; one opened in place is looked at by its name, no link followed."""
+        look = partial(self._scope.source.stat, held.item) if held.stat is not None else partial(_stat, held.path)
         try:
-            now = self._scope.source.stat(held.item) if held.stat is not None else _stat(held.path)
+            now = await asyncio.to_thread(look)
         except OSError:
             return False
         return now is not None and now == before
-
-
-def _next_of(entries: Iterator[Item | Refused]) -> list[Item | Refused]:
-    """Return the next entries, at least one of those that are left."""
-    ends_s = time.monotonic() + _READING_S
-    batch = []
-    for entry in islice(entries, _ENTRIES_AT_ONCE):
-        batch.append(entry)
-        if time.monotonic() >= ends_s:
-            break
-    return batch
 
 
 def _stat(path: Path) -> Stat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from pathlib import Path
@@ -15,6 +16,8 @@ from batch_scan.job import Job
 from batch_scan.media.interface import FrameTally
 from batch_scan.model import Item, MediaInfo, Refused, RunId, Stat, VideoTrack
 from batch_scan.scan import Scan, Scope
+from batch_scan.source.options import SourceOptions
+from batch_scan.source.scratch_room import ScratchRoom
 from batch_scan.vocabulary import Reason
 from tests.asking_kit import ToyEndpoint, desk_of, sample_of
 
@@ -85,6 +88,8 @@ class Shelf:
         self._directory = directory
         self._entries = list(entries)
         self.broken: Exception | None = None
+        self.after: dict[str, asyncio.Event] = {}
+        """What has to have happened before a file of this name comes."""
 
     def add(self, name: str, words: str | None = None) -> Item:
         path = self._directory / name
@@ -119,9 +124,38 @@ class Shelf:
     @contextlib.asynccontextmanager
     async def fetch(self, item: Item) -> AsyncIterator[Path]:
         path = Path(item.locator)
+        if path.name in self.after:
+            await self.after[path.name].wait()
         if self.stat(item) is None:
             raise FetchError(Reason.MISSING, "there is no such file")
         yield path
+
+
+class Fetched(Shelf):
+    """Its files are fetched to scratch, as those of a web server are: nothing is known of them before.
+
+    Counts the fetches, and tells when there were so many.
+    """
+
+    def __init__(self, directory: Path, scratch: Path, scratch_bytes: int, wanted: int = 0) -> None:
+        super().__init__(directory)
+        self.room = ScratchRoom(SourceOptions(scratch=scratch, scratch_bytes=scratch_bytes))
+        self.fetches = 0
+        self.reached = asyncio.Event()
+        self._wanted = wanted
+
+    def stat(self, item: Item) -> Stat | None:
+        return None
+
+    @contextlib.asynccontextmanager
+    async def fetch(self, item: Item) -> AsyncIterator[Path]:
+        self.fetches += 1
+        if self.fetches == self._wanted:
+            self.reached.set()
+        content = await asyncio.to_thread(Path(item.locator).read_bytes)
+        async with self.room.file(len(content)) as scratch:
+            scratch.write_at(0, content)
+            yield scratch.path
 
 
 def scan_of(

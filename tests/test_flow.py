@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +15,10 @@ from batch_scan.media.interface import AudioSpec, AudioTally, Chunk, FrameTally,
 from batch_scan.model import AudioTrack, MediaInfo, Shortfall
 from batch_scan.vocabulary import Medium, Reason, Verdict
 from tests.asking_kit import Hold, ToyEndpoint, ledger_in, sample_of, without_data
-from tests.scan_kit import Shelf, Words, rows_of, scan_of, words_in
+from tests.scan_kit import Fetched, Shelf, Words, rows_of, scan_of, words_in, write_words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
-    from pathlib import Path
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from batch_scan.flow import Place
     from batch_scan.media.interface import FrameSpec
@@ -81,6 +81,22 @@ class Films(Words):
             yield event
 
 
+class Failing(Words):
+    """The first of all probes fails by our own fault, once it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def probe(self, path: Path, *, is_lasting: bool = True) -> MediaInfo:
+        media = await super().probe(path)
+        if not self.waits.is_set():
+            self.waits.set()
+            await self.go_on.wait()
+            raise OSError("the pipe broke")
+        return media
+
+
 class Talks(Words):
     """Each word of a file is heard for a second; counts the clips that are cut at a time."""
 
@@ -112,10 +128,10 @@ class Talks(Words):
 class Drawer:
     """Keeps all evidence, and finds none."""
 
-    def find(self, name: str, suffix: str) -> str:
-        return ""
+    async def find(self, names: Sequence[str], suffix: str) -> list[str]:
+        return [""] * len(names)
 
-    def put(self, name: str, data: bytes, suffix: str) -> str:
+    async def put(self, name: str, data: bytes, suffix: str) -> str:
         return name + suffix
 
 
@@ -157,6 +173,76 @@ async def test_twins_of_a_file_that_lasts_hold_no_other_file_up(tmp_path: Path, 
         assert names == ["small"]
         hold.let_go.set()
         assert sorted([bool(one.row.duplicate_of) async for one in results]) == [False, True, True]
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    (tmp_path / "scratch").mkdir()
+    return tmp_path / "scratch"
+
+
+async def test_twins_of_a_fetched_file_that_lasts_hold_neither_turn_nor_scratch(tmp_path: Path, scratch: Path) -> None:
+    shelf = Fetched(tmp_path, scratch, scratch_bytes=2 * len("a long play"))
+    for name in ("film", "twin", "triplet"):
+        shelf.add(name, "a long play")
+    shelf.add("small", "word")
+    hold = Hold()
+    async with ledger_in(tmp_path) as ledger:
+        scan = scan_of(ledger, shelf, eyes(), None, player(hold))
+        names, results = await rows_until(scan, 1, ONE)
+        assert names == ["small"]
+        await hold.arrived.wait()
+        assert shelf.room.used_bytes == len("a long play")
+        hold.let_go.set()
+        assert sorted([bool(one.row.duplicate_of) async for one in results]) == [False, True, True]
+    assert shelf.fetches == 4
+
+
+async def test_a_twin_of_a_file_that_failed_has_its_turn_while_others_wait_for_scratch(
+    tmp_path: Path, scratch: Path, expected_errors: list[str]
+) -> None:
+    expected_errors.append("internal error at")
+    shelf = Fetched(tmp_path, scratch, scratch_bytes=4 * len("fail"), wanted=4)
+    for name in ("film", "twin", "triplet"):
+        shelf.add(name, "fail")
+    for name in ("large", "larger"):
+        shelf.add(name, f"{name:>16}")
+    reader = Failing()
+    async with ledger_in(tmp_path) as ledger:
+        running = asyncio.create_task(rows_of(scan_of(ledger, shelf, eyes(), reader), Bounds(decoders=1, files=2)))
+        await reader.waits.wait()
+        await shelf.reached.wait()  # one of the large ones waits for scratch, or is about to
+        reader.go_on.set()
+        async with asyncio.timeout(20):
+            rows = await running
+    told = {name: (one.row.verdict, bool(one.row.duplicate_of)) for name, one in rows.items()}
+    assert sorted(told.pop(name) for name in ("film", "twin", "triplet")) == [
+        (Verdict.KEEP, False),
+        (Verdict.KEEP, True),
+        (Verdict.UNKNOWN, False),
+    ]
+    assert told == {"large": (Verdict.KEEP, False), "larger": (Verdict.KEEP, False)}
+    assert shelf.room.used_bytes == 0
+
+
+async def test_a_twin_that_is_another_file_when_its_turn_comes_is_changed(
+    tmp_path: Path, scratch: Path, expected_errors: list[str]
+) -> None:
+    expected_errors.append("internal error at")
+    shelf = Fetched(tmp_path, scratch, scratch_bytes=1000, wanted=3)
+    items = [shelf.add(name, "fail") for name in ("film", "twin")]
+    shelf.add("last", "word")
+    reader = Failing()
+    async with ledger_in(tmp_path) as ledger:
+        running = asyncio.create_task(rows_of(scan_of(ledger, shelf, eyes(), reader), Bounds(decoders=1, files=2)))
+        await reader.waits.wait()
+        await shelf.reached.wait()  # the second one waits for the first, and has given its turn to the last
+        for item in items:
+            write_words(Path(item.locator), "other")
+        reader.go_on.set()
+        rows = await running
+    reasons = {one.row.reason for one in rows.values()}
+    assert reasons == {Reason.CHANGED, Reason.INTERNAL, None}
 
 
 async def test_decoders_go_on_up_to_the_bound_while_a_service_is_held_and_not_beyond(
@@ -217,11 +303,26 @@ async def test_a_decoder_that_takes_long_leaves_the_others_to_small_files(tmp_pa
         assert [one.row.verdict async for one in results] == [Verdict.KEEP]
 
 
+class Watched(Words):
+    """Tells when it has opened something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_opened = asyncio.Event()
+
+    async def probe(self, path: Path, *, is_lasting: bool = True) -> MediaInfo:
+        self.has_opened.set()
+        return await super().probe(path)
+
+
 async def test_the_oldest_film_is_finished_first(tmp_path: Path, shelf: Counted) -> None:
+    reader = Watched()
     for name in ("a", "b", "c", "d"):
         shelf.add(name, " ".join(f"{name}{number}" for number in range(30)))
+        if name != "a":
+            shelf.after[name] = reader.has_opened
     async with ledger_in(tmp_path) as ledger:
-        rows = await rows_of(scan_of(ledger, shelf, eyes(concurrency=1)), Bounds(decoders=2, files=4))
+        rows = await rows_of(scan_of(ledger, shelf, eyes(concurrency=1), reader), Bounds(decoders=2, files=4))
     assert next(iter(rows)) == "a"
 
 
@@ -314,6 +415,32 @@ async def test_a_decoder_closed_while_it_is_aside_does_not_give_its_core_back_tw
         await asyncio.sleep(0)
         assert not waits.done()
     await waits
+
+
+async def test_as_many_decoders_wait_and_files_are_probed_as_the_table_says() -> None:
+    places = await places_of(Bounds(decoders=4, files=1), 20)
+    reached: list[str] = []
+    done = asyncio.Event()
+
+    async def decode(place: Place, lane: Lane) -> None:
+        async with contextlib.aclosing(place.decoded(lane, letters("a", []))) as decoder:
+            await anext(decoder)
+            reached.append("decoder")
+            async with place.aside(lane):
+                await done.wait()
+
+    async def probe(place: Place) -> None:
+        async with place.working():
+            reached.append("probe")
+            await done.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for at, place in enumerate(places):
+            group.create_task(decode(place, [*Lane][at % 2]) if at < 10 else probe(place))
+            for _ in range(50):  # whatever it can do, it does now
+                await asyncio.sleep(0)
+        assert (reached.count("decoder"), reached.count("probe")) == (6, 4)
+        done.set()
 
 
 async def test_pictures_that_wait_leave_a_decoder_to_sound() -> None:

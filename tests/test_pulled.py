@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from dataclasses import dataclass, field
 from functools import partial
@@ -143,6 +142,7 @@ class Hosted(Shelf):
         self.replaced = replaced
         self.signed: list[tuple[str, int]] = []
         self.checked: list[str] = []
+        self.has_checked = asyncio.Event()
 
     def url(self, item: Item) -> str:
         name = Path(item.locator).name
@@ -152,6 +152,7 @@ class Hosted(Shelf):
     async def check_same(self, item: Item) -> None:
         name = Path(item.locator).name
         self.checked.append(name)
+        self.has_checked.set()
         if name == self.replaced:
             raise FetchError(Reason.CHANGED, "it was replaced")
 
@@ -206,34 +207,16 @@ async def test_sound_behind_the_declared_end_of_a_file_that_is_pulled_is_not_tak
             assert told["local song"] == (Verdict.KEEP, Status.COMPLETE, None)
 
 
-class InTurn(Hosted):
-    """Holds the second file back until the first is under way, so that the second has to wait for the first."""
-
-    def __init__(self, directory: Path, *, replaced: str = "") -> None:
-        super().__init__(directory, replaced=replaced)
-        self.first_is_under_way = asyncio.Event()
-
-    async def check_same(self, item: Item) -> None:
-        self.first_is_under_way.set()
-        await super().check_same(item)
-
-    @contextlib.asynccontextmanager
-    async def fetch(self, item: Item) -> AsyncIterator[Path]:
-        if Path(item.locator).name == "second":
-            await self.first_is_under_way.wait()
-        async with super().fetch(item) as path:
-            yield path
-
-
 async def test_a_file_that_was_replaced_while_it_was_pulled_is_changed_and_nobodys_twin(
     tmp_path: Path, hosted: Hosted
 ) -> None:
     """Where the second one came first, the first would be its twin, and never pulled."""
-    shelf = InTurn(tmp_path / "archive", replaced="first")
+    hosted.replaced = "first"
+    hosted.after["second"] = hosted.has_checked
     for name in ("first", "second"):
-        shelf.add(name, "the same words")
+        hosted.add(name, "the same words")
     async with ledger_in(tmp_path) as ledger:
-        rows = await rows_of(scan_of(ledger, shelf, ToyEndpoint(needs=PULLS), Songs()))
+        rows = await rows_of(scan_of(ledger, hosted, ToyEndpoint(needs=PULLS), Songs()))
     told = {name: (one.row.verdict, one.row.status, one.row.reason) for name, one in rows.items()}
     assert told["first"] == (Verdict.UNKNOWN, Status.FAILED, Reason.CHANGED)
     assert told["second"] == (Verdict.KEEP, Status.COMPLETE, None)

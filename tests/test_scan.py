@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +12,13 @@ import pytest
 
 from batch_scan.digest import digest_bytes
 from batch_scan.errors import LedgerError, UsageError
-from batch_scan.model import Item, Refused, Shortfall
+from batch_scan.model import Item, Refused, Shortfall, Stat
 from batch_scan.vocabulary import Reason, Status, Verdict
 from tests.asking_kit import Hold, ToyEndpoint, ledger_in
 from tests.scan_kit import BOUNDS, Shelf, Words, rows_of, scan_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 NAME_OF_BYTES = "caf\udce9.txt"
 """How Python shows a name that is not UTF-8."""
@@ -83,6 +84,35 @@ async def test_entries_that_come_slowly_are_scanned_while_others_are_still_looke
         async for _ in scan_of(ledger, shelf, ToyEndpoint()).results(BOUNDS):
             shelf.has_row.set()
     assert shelf.late < 100
+
+
+class Watched(Shelf):
+    """Writes down in which threads its files are looked at."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.threads: set[threading.Thread] = set()
+
+    def stat(self, item: Item) -> Stat | None:
+        self.threads.add(threading.current_thread())
+        return super().stat(item)
+
+    @contextlib.asynccontextmanager
+    async def fetch(self, item: Item) -> AsyncIterator[Path]:
+        yield Path(item.locator)
+
+
+async def test_no_file_is_looked_at_on_the_event_loop_which_a_dead_mount_would_stop(tmp_path: Path) -> None:
+    (tmp_path / "archive").mkdir()
+    shelf = Watched(tmp_path / "archive")
+    for name, words in (("a", "word a"), ("b", "word b"), ("twin", "word"), ("twin of twin", "word")):
+        shelf.add(name, words)
+    async with ledger_in(tmp_path) as ledger:
+        for run_id in ("run-1", "run-2"):
+            rows = await rows_of(scan_of(ledger, shelf, ToyEndpoint(), run_id=run_id))
+            assert {one.row.verdict for one in rows.values()} == {Verdict.KEEP}
+    assert shelf.threads
+    assert threading.current_thread() not in shelf.threads
 
 
 async def test_a_file_swapped_under_us_is_changed_and_nothing_of_it_is_remembered(tmp_path: Path, shelf: Shelf) -> None:

@@ -6,7 +6,7 @@ Memory holds one chunk of the listing, and the names that the current one begins
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from obstore.store import AzureStore
@@ -39,7 +39,7 @@ _MAX_FAILURES = 3
 """So often in a row a listing may break off without having brought an object; obstore itself has asked again before."""
 _RETRY_WAIT_S = 1.0
 _BAD_KEY = re.compile(r'[Pp]ath "(.*?)"(?: contained|: Encountered)', re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_EMPTY = 10_000
 _LEADING_SLASHES = "/\U0010ffff"
 """Behind all keys that begin with a slash."""
@@ -72,8 +72,9 @@ class Listing:
         self._pages = pages
         self._skipped = skipped
         self._root = place.root
-        self._shown = str(place)
         self._prefix = place.key.strip("/")
+        self._aside = f"{self._root}/{self._prefix}".rstrip("/") + "#"
+        """What URIs begin with that are no key's: those of keys begin with the prefix and a slash."""
         self._selection = selection
         self._open: list[str] = []
         self._index = 0
@@ -83,11 +84,11 @@ class Listing:
         held: ObjectMeta | None = None
         for found in self._objects():
             if held is not None:
-                following = "" if isinstance(found, Shortfall | _Unnameable) else found["path"]
+                following = "" if isinstance(found, _Lost | _Unnameable) else found["path"]
                 yield from self._entry(held, following)
                 held = None
-            if isinstance(found, Shortfall):
-                yield self._lost(found)
+            if isinstance(found, _Lost):
+                yield Refused(self._item(f"{self._aside}{found.name}", None), Status.FAILED, found.why)
             elif isinstance(found, _Unnameable):
                 yield self._unnameable(found)
             elif self._skipped and found["path"].startswith(self._skipped):
@@ -109,7 +110,7 @@ class Listing:
         doubled = key in self._open or key == self._prefix
         if not doubled:
             self._open.append(key)
-        item = self._item(key + "/" if doubled else key, stat)
+        item = self._item(f"{self._root}/{key}/" if doubled else f"{self._root}/{key}", stat)
         if doubled:
             gap = Shortfall(Reason.BAD_ROW, "an object whose key ends in a slash cannot be asked for; rename it")
             yield Refused(item, Status.FAILED, gap)
@@ -125,8 +126,7 @@ class Listing:
             return Refused(item, Status.FAILED, Shortfall(Reason.EMPTY, "the object has no content"))
         return item
 
-    def _item(self, key: str, stat: Stat | None) -> Item:
-        uri = f"{self._root}/{key}"
+    def _item(self, uri: str, stat: Stat | None) -> Item:
         item = Item(self._index, uri, uri, uri, stat=stat)
         self._index += 1
         return item
@@ -134,16 +134,13 @@ class Listing:
     def _unnameable(self, found: _Unnameable) -> Refused:
         relative = found.key.removeprefix(f"{self._prefix}/" if self._prefix else "")
         unwanted = self._selection.refuse(relative) or self._selection.refuse_age(found.stat.modified_ns)
-        item = replace(self._item(found.shown, found.stat), identity=f"{self._root}/#{found.key!a}")
+        shown = _shown(found.key)
+        uri = f"{self._root}/{shown}" if shown == found.key else f"{self._aside}key={shown}"
+        item = self._item(uri, found.stat)
         if unwanted is not None:
             return Refused(item, Status.SKIPPED, unwanted)
         detail = f"an object whose key holds {_UNNAMEABLE} cannot be asked for; rename it"
         return Refused(item, Status.FAILED, Shortfall(Reason.BAD_ROW, detail))
-
-    def _lost(self, why: Shortfall) -> Refused:
-        item = Item(self._index, self._shown, f"{self._shown}#{self._index}", "")
-        self._index += 1
-        return Refused(item, Status.FAILED, why)
 
     def _is_directory(self, key: str, following: str) -> bool:
         """Whether an object without content is what consoles make of a directory: its key ends in a slash.
@@ -162,7 +159,7 @@ class Listing:
 
     # --------------------------------------------------------------------------------------------------- the stream
 
-    def _objects(self) -> Iterator[ObjectMeta | _Unnameable | Shortfall]:
+    def _objects(self) -> Iterator[ObjectMeta | _Unnameable | _Lost]:
         """Yield objects, and what could not be listed; goes on behind the last object where the listing breaks off."""
         place = _Place()
         failures = 0
@@ -175,19 +172,19 @@ class Listing:
                     failures = 0
                 place.at_end = True
                 if place.behind is not None and not self._pages.are_complete(place.behind):
-                    yield _lost_early()
+                    yield _lost_early(place.behind)
             except STORE_ERRORS as error:
                 failures += 1
                 if is_bad_key(error):
                     yield from self._by_pages(place, error)
                 elif failures > _MAX_FAILURES or not is_transient(error):
                     place.at_end = True
-                    yield _lost_rest(explain(error))
+                    yield _lost_rest(place.behind, explain(error))
                 else:
                     pause(_RETRY_WAIT_S * 2 ** (failures - 1))
             except _GoneError:
                 place.at_end = True
-                yield _lost_rest("the object where it was to go on is gone")
+                yield _lost_rest(place.behind, "the object where it was to go on is gone")
 
     def _chunks(self, place: _Place) -> Iterator[Sequence[ObjectMeta]]:
         """Yield what lies behind the place. Raises what obstore raises, and `_GoneError`.
@@ -208,7 +205,7 @@ class Listing:
 
     def _by_pages(
         self, place: _Place, error: BaseException | None = None
-    ) -> Iterator[ObjectMeta | _Unnameable | Shortfall]:
+    ) -> Iterator[ObjectMeta | _Unnameable | _Lost]:
         """Yield what lies on pages with keys that obstore cannot name, up to one that it can go on behind."""
         behind = place.behind
         try:
@@ -230,7 +227,7 @@ class Listing:
                 page = self._page(behind)
             except PageError:
                 place.at_end = True
-                yield _lost_rest(_NO_WAY_AROUND)
+                yield _lost_rest(behind, _NO_WAY_AROUND)
                 return
 
     def _leads_back(self, behind: str) -> bool:
@@ -248,15 +245,15 @@ class Listing:
             pause(_RETRY_WAIT_S * 2**failures)
         return self._pages.behind(behind)
 
-    def _around(self, place: _Place, error: BaseException) -> Iterator[ObjectMeta | Shortfall]:
+    def _around(self, place: _Place, error: BaseException) -> Iterator[ObjectMeta | _Lost]:
         """Go on behind a key that obstore cannot name, for which it gives up a whole page."""
         found = _BAD_KEY.search(str(error))
         key = found[1] if found else ""
-        yield _lost_page(key, _CHUNK_OBJECTS if self._lists_from else _AZURE_PAGE_OBJECTS)
+        yield _lost_page(place.behind, key, _CHUNK_OBJECTS if self._lists_from else _AZURE_PAGE_OBJECTS)
         behind = _behind_bad_key(key)
         place.at_end = not behind or behind in place.jumps or not self._lists_from
         if place.at_end:
-            yield _lost_rest(_NO_WAY_AROUND)
+            yield _lost_rest(place.behind, _NO_WAY_AROUND)
             return
         place.jump(behind)
         try:
@@ -272,10 +269,14 @@ class _Unnameable:
     key: str
     stat: Stat
 
-    @property
-    def shown(self) -> str:
-        """The key without control characters."""
-        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", self.key)
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A stretch of a listing that could not be had."""
+
+    name: str
+    """What it is and behind which key it begins: the same in every walk that loses it."""
+    why: Shortfall
 
 
 class _GoneError(Exception):
@@ -335,25 +336,34 @@ def _behind_bad_key(key: str) -> str:
     return beginning + (" " if last < " " else "\x80")
 
 
-def _lost_page(key: str, most: int) -> Shortfall:
+def _shown(key: str) -> str:
+    """Return a key without control characters; no two keys are shown alike where they hold some."""
+    if not _CONTROL.search(key):
+        return key
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", key.replace("\\", r"\\"))
+
+
+def _lost(what: str, behind: str | None, reason: Reason, detail: str) -> _Lost:
+    return _Lost(what if behind is None else f"{what}-behind={_shown(behind)}", Shortfall(reason, detail))
+
+
+def _lost_page(behind: str | None, key: str, most: int) -> _Lost:
     shown = f" {clean_text(key, 200)!r}" if key else ""
-    return Shortfall(
-        Reason.UNREADABLE,
+    detail = (
         f"the key{shown} holds {_UNNAMEABLE}; up to {most} objects listed together with it, in front of it, "
-        "are not in this report: rename or delete it and run the scan again",
+        "are not in this report: rename or delete it and run the scan again"
     )
+    return _lost("page", behind, Reason.UNREADABLE, detail)
 
 
-def _lost_rest(why: str) -> Shortfall:
-    return Shortfall(
-        Reason.FETCH_FAILED,
-        f"the listing broke off here: {why}; what lies behind is not in this report: run the scan again",
-    )
+def _lost_rest(behind: str | None, why: str) -> _Lost:
+    detail = f"the listing broke off here: {why}; what lies behind is not in this report: run the scan again"
+    return _lost("rest", behind, Reason.FETCH_FAILED, detail)
 
 
-def _lost_early() -> Shortfall:
-    return Shortfall(
-        Reason.FETCH_FAILED,
+def _lost_early(behind: str) -> _Lost:
+    detail = (
         "the store says that there is more and not how to list it, as those do that know no ListObjectsV2; what lies "
-        "behind is not in this report: name its objects in a manifest",
+        "behind is not in this report: name its objects in a manifest"
     )
+    return _lost("rest", behind, Reason.FETCH_FAILED, detail)

@@ -11,6 +11,7 @@ import pytest
 
 from batch_scan.errors import FetchError
 from batch_scan.model import Item, Refused
+from batch_scan.report.published import identify_by_row, identify_by_uri
 from batch_scan.vocabulary import Reason, Status
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class SourceContract:
     def test_identities_are_unique(self, case: Case) -> None:
         identities = [_item(entry).identity for entry in case.source.entries()]
         assert len(set(identities)) == len(identities)
+
+    def test_a_run_that_goes_on_recognises_every_entry_by_its_published_row(self, case: Case) -> None:
+        identify = identify_by_row if case.source.sha256 else identify_by_uri
+        for item in map(_item, case.source.entries()):
+            assert identify(item.index, item.uri) == item.identity
 
     def test_what_is_shown_can_be_written_as_utf8(self, case: Case) -> None:
         for entry in case.source.entries():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from obstore.exceptions import GenericError
 from obstore.store import AzureStore
 
 from batch_scan.model import Refused
+from batch_scan.report.published import identify_by_uri
 from batch_scan.source.bucket_fetch import stat_of
 from batch_scan.source.bucket_listing import Listing, _behind_bad_key
 from batch_scan.source.bucket_pages import AzurePages, pages_of
@@ -40,12 +42,14 @@ _NOT_TAKEN = {"moto": {"c\nx"}, "fake_gcs": {"c\x01x"}, "azurite": {"c\x01x"}}
 
 
 def _rows(server: StoreServer, url: str, port: int = 0) -> list[tuple[str, str]]:
-    """Return every entry's key below the bucket, and why it is refused."""
+    """Return every entry's key below the bucket, and why it is refused; what is no key stands behind a `#`."""
     source = opened(url, SourceOptions(store=server.through(port or server.port)))
     rows = []
     for entry in source.entries():
         item, why = (entry.item, entry.shortfall.reason) if isinstance(entry, Refused) else (entry, "")
-        rows.append((item.uri.partition("//")[2].partition("/")[2], str(why)))
+        assert item.identity == identify_by_uri(item.index, item.uri), "a run that goes on would write its row again"
+        rows.append((re.split("[/#]", item.uri.partition("//")[2], maxsplit=1)[1], str(why)))
+    assert len(set(rows)) == len(rows)
     return rows
 
 
@@ -80,8 +84,27 @@ def test_a_key_that_cannot_be_named_hides_nothing_but_itself(store_server: Store
     for key in good:
         bucket.put(key, b"x")
     rows = _rows(store_server, bucket.url)
+    shown = {"c\x01x": r"key=c\x01x", "c\nx": r"key=c\x0ax"}
     true = sorted([*((key, "") for key in good), (bad, "bad_row")])
-    assert rows == [(key.replace("\x01", "\\x01").replace("\n", "\\x0a"), why) for key, why in true]
+    assert rows == [(shown.get(key, key), why) for key, why in true]
+
+
+@pytest.mark.parametrize("store_server", ["moto", "fake_gcs"], indirect=True)
+def test_a_key_with_control_characters_is_not_shown_as_another_one(store_server: StoreServer) -> None:
+    bucket = store_server.make_bucket()
+    tab = "d/a\tx" if store_server.name == "moto" else "d/a\nx"
+    literal = tab.replace("\t", r"\x09").replace("\n", r"\x0a")
+    for key in (tab, literal, f"d/{literal}"):
+        bucket.put_exactly(key, b"x")
+    for url in (bucket.url, f"{bucket.url}/d"):
+        told = dict(_rows(store_server, url))
+        assert told == {literal: "", f"d/{literal}": "", _key(url, f"key={literal}"): "bad_row"}
+
+
+def _key(url: str, rest: str) -> str:
+    """Return what stands behind the bucket's name in the URI of what is no key."""
+    below = url.partition("//")[2].partition("/")[2]
+    return f"{below}#{rest}" if below else rest
 
 
 def test_many_keys_that_cannot_be_named_hide_nothing() -> None:
@@ -154,7 +177,7 @@ def test_where_azure_s_pages_cannot_be_had_rows_say_what_is_lost(
         bucket.put_exactly(key, b"x")
     with wire_to(store_server.port, _always("maxresults=1000", DENIED)) as wire:
         rows = _rows(store_server, bucket.url, wire.port)
-    assert rows == [("", "unreadable"), ("", "fetch_failed")]
+    assert rows == [("page", "unreadable"), ("rest", "fetch_failed")]
 
 
 class Breaking(AzureStore):
@@ -185,7 +208,8 @@ def test_a_listing_of_azure_goes_on_by_place_and_not_by_comparing_keys(*, is_gon
     store.is_gone = is_gone
     rows += entries
     uris = [row.item.uri if isinstance(row, Refused) else row.uri for row in rows]
-    assert uris == [f"az://container/{key}" for key in ("a/c", "a-b", "" if is_gone else "z")]
+    last = "#rest-behind=a-b" if is_gone else "/z"
+    assert uris == ["az://container/a/c", "az://container/a-b", f"az://container{last}"]
     assert isinstance(rows[-1], Refused) is is_gone
 
 
@@ -197,7 +221,7 @@ def test_a_page_that_cannot_be_had_is_said_in_a_row(store_server: StoreServer) -
     denied = _always("encoding-type", DENIED)
     with wire_to(store_server.port, denied) as wire:
         rows = _rows(store_server, bucket.url, wire.port)
-    assert rows == [("", "unreadable"), ("d", ""), ("z", "")]
+    assert rows == [("page", "unreadable"), ("d", ""), ("z", "")]
 
 
 def _always(wanted: str, answer: bytes) -> Callable[[str], Fault | None]:
@@ -236,7 +260,7 @@ def test_a_listing_that_breaks_off_says_so_in_a_row(store_server: StoreServer) -
     assert entry.status is Status.FAILED
     assert entry.shortfall.reason is Reason.FETCH_FAILED
     assert "run the scan again" in entry.shortfall.detail
-    assert entry.item.uri == source.uri
+    assert entry.item.uri == entry.item.identity == f"{bucket.url}#rest"
 
 
 def test_the_first_entries_come_before_the_rest_is_listed() -> None:
