@@ -17,6 +17,7 @@ from batch_scan.asked import refused, unrecognised
 from batch_scan.errors import EndpointError, Failure, FetchError
 from batch_scan.model import Answer, Request, Score, Shortfall, Utterance
 from batch_scan.pace.interface import Feedback
+from batch_scan.shielded import shielded
 from batch_scan.untrusted import clean_text
 from batch_scan.vocabulary import Reason
 from batch_scan.whole import WholeFile
@@ -190,7 +191,7 @@ class Delivery:
         flight = asyncio.create_task(self._deliver(request, keys, slot, reservation))
         self._flights[flight] = frozenset(keys)
         flight.add_done_callback(self._landed)
-        return await asyncio.shield(flight)
+        return await shielded(flight)
 
     async def drain(self, grace_s: float) -> int:
         """Wait for sendings under way, at most `grace_s` seconds; return how many had to be given up."""
@@ -274,7 +275,9 @@ class Delivery:
                 await _check_same(request, answer)
                 reading = self._read_fresh(request, answer)
             except EndpointError as error:
-                feedback, retry_after_s = _FEEDBACK[error.failure], error.retry_after_s
+                feedback = _FEEDBACK[error.failure]
+                if error.retry_after_s is not None:  # an answer that cannot be read said it as well
+                    retry_after_s = error.retry_after_s
                 if not error.maybe_charged:
                     charged = 0
                 self._learn(error, keys)

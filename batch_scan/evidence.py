@@ -6,7 +6,7 @@ same archive finds it again without opening the file.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from batch_scan.digest import fingerprint
@@ -30,13 +30,13 @@ _PICTURE, _CLIP = ".jpg", ".wav"
 
 
 class EvidenceStore(Protocol):
-    """Where evidence is kept."""
+    """Where evidence is kept, a disk or a bucket: nothing of it makes the event loop wait."""
 
-    def find(self, name: str, suffix: str) -> str:
-        """Return the path of what is kept under this name (a digest), relative to the report; empty if nothing is."""
+    async def find(self, names: Sequence[str], suffix: str) -> list[str]:
+        """Return the path of what is kept under each name (a digest), relative to the report; empty if nothing is."""
         ...
 
-    def put(self, name: str, data: bytes, suffix: str) -> str:
+    async def put(self, name: str, data: bytes, suffix: str) -> str:
         """Keep `data` under this name, whole or not at all, and return its path relative to the report."""
         ...
 
@@ -47,6 +47,19 @@ class Cutting(Protocol):
     def cutting(self) -> AbstractAsyncContextManager[None]:
         """Have a turn to cut a clip."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Exhibit:
+    """What is kept of one finding."""
+
+    name: str
+    """Empty where there is nothing to keep."""
+    suffix: str
+    track: int = 0
+    start_s: float = 0.0
+    end_s: float = 0.0
+    """Of a clip: the track it is cut from, and the span."""
 
 
 class Evidence:
@@ -69,14 +82,14 @@ class Exhibits:
         self._policy = policy
         self._tracks: dict[str, int] = {}
 
-    def keep(self, sample: Sample, scores: Sequence[Score]) -> None:
+    async def keep(self, sample: Sample, scores: Sequence[Score]) -> None:
         """Keep a picture at once, while its bytes are here, where the policy objects to it."""
         if self._store is None or all(act(score, self._policy) is Action.KEEP for score in scores):
             return
         if sample.medium is not Medium.FRAME:
             self._tracks[sample.digest] = sample.track
         elif sample.data is not None:
-            self._store.put(sample.digest, sample.data, _PICTURE)
+            await self._store.put(sample.digest, sample.data, _PICTURE)
 
     async def attach(
         self, findings: Sequence[Finding], reader: Reader, place: Cutting, path: Path | None
@@ -84,29 +97,32 @@ class Exhibits:
         """Return the findings with the path of their evidence; clips are cut where the file is at hand."""
         if self._store is None:
             return list(findings)
-        attached, clips = [], 0
-        for finding in findings:
-            if finding.score.medium is Medium.FRAME:
-                kept = self._store.find(finding.score.sample_digest, _PICTURE)
-            else:
-                clips += 1
-                kept = await self._clip(finding.score, reader, place, path if clips <= _CLIPS_PER_FILE else None)
-            attached.append(replace(finding, evidence=kept))
-        return attached
+        shown = [self._exhibit_of(finding.score) for finding in findings]
+        kept = {"": ""}
+        for suffix in (_PICTURE, _CLIP):
+            names = list({one.name: None for one in shown if one.suffix == suffix and one.name})
+            kept.update(zip(names, await self._store.find(names, suffix), strict=True))
+        if path is not None:
+            for clip in [one for one in shown if one.suffix == _CLIP][:_CLIPS_PER_FILE]:
+                if not kept[clip.name] and clip.name:
+                    kept[clip.name] = await self._cut(clip, self._store, reader, place, path)
+        return [replace(finding, evidence=kept[one.name]) for finding, one in zip(findings, shown, strict=True)]
 
-    async def _clip(self, score: Score, reader: Reader, place: Cutting, path: Path | None) -> str:
-        assert self._store is not None  # noqa: S101 - `attach` looked
+    def _exhibit_of(self, score: Score) -> _Exhibit:
+        if score.medium is Medium.FRAME:
+            return _Exhibit(score.sample_digest, _PICTURE)
         if score.end_s - score.start_s > _CLIP_LONGEST_S or score.sample_digest not in self._tracks:
-            return ""
+            return _Exhibit("", _CLIP)
         track = self._tracks[score.sample_digest]
-        span = [max(0.0, score.start_s - _CLIP_MARGIN_S), score.end_s + _CLIP_MARGIN_S]
-        name = fingerprint([self._content_sha256, track, *span])
-        kept = self._store.find(name, _CLIP)
-        if kept or path is None:
-            return kept
+        start_s, end_s = max(0.0, score.start_s - _CLIP_MARGIN_S), score.end_s + _CLIP_MARGIN_S
+        name = fingerprint([self._content_sha256, track, start_s, end_s])
+        return _Exhibit(name, _CLIP, track, start_s, end_s)
+
+    @staticmethod
+    async def _cut(clip: _Exhibit, store: EvidenceStore, reader: Reader, place: Cutting, path: Path) -> str:
         try:
             async with place.cutting():
-                clip = await reader.clip(path, track, *span)
-            return self._store.put(name, clip, _CLIP)
+                data = await reader.clip(path, clip.track, clip.start_s, clip.end_s)
         except MediaError:
             return ""  # the finding stands without its clip
+        return await store.put(clip.name, data, _CLIP)

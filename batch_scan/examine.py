@@ -23,7 +23,7 @@ from batch_scan.vocabulary import Medium, Reason
 from batch_scan.whole import PICTURES, unplayed_tracks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 
     from batch_scan.ask import Asker
     from batch_scan.asked import Asked
@@ -61,7 +61,11 @@ class Examination:
     """One file on its way through everyone who takes its samples. Used once."""
 
     def __init__(
-        self, media: MediaInfo, takers: Takers, place: Place, keep_evidence: Callable[[Sample, Sequence[Score]], None]
+        self,
+        media: MediaInfo,
+        takers: Takers,
+        place: Place,
+        keep_evidence: Callable[[Sample, Sequence[Score]], Awaitable[None]],
     ) -> None:
         self._takers = takers
         self._place = place
@@ -208,7 +212,7 @@ class Examination:
         scores = [reading for reading in asked.readings if isinstance(reading, Score)]
         self._done.scores += scores
         for sample in asked.answered:
-            self._keep_evidence(sample, [score for score in scores if score.sample_digest == sample.digest])
+            await self._keep_evidence(sample, [score for score in scores if score.sample_digest == sample.digest])
         utterances = [reading for reading in asked.readings if isinstance(reading, Utterance)]
         self._done.utterances += utterances
         if asker is self._takers.transcriber:

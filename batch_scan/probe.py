@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from batch_scan.check import Check
 from batch_scan.digest import digest_bytes
 from batch_scan.endpoint.answer_json import dump_json
+from batch_scan.endpoint.config import LimitTable
 from batch_scan.errors import BatchScanError, EndpointError
 from batch_scan.harmless import harmless_samples
 from batch_scan.model import Request, RequestId, Score
@@ -137,7 +138,7 @@ async def _run(service: Asked, trial: Trial) -> list[Check]:
     request = trial.request
     begun_s = time.monotonic()
     try:
-        async with asyncio.timeout(trial.least_s + 2 * service.config.limit.timeout_s + _SPARE_S):
+        async with asyncio.timeout(_longest_s(service, trial)):
             answer = await service.submit(request)
     except TimeoutError:
         return [Check(trial.what, "no answer in time", good=False)]
@@ -158,6 +159,12 @@ async def _run(service: Asked, trial: Trial) -> list[Check]:
         _readings(service, trial, answer),
         Check(f"{trial.what} fields", _fields_text(service, request, answer)),
     ]
+
+
+def _longest_s(service: Asked, trial: Trial) -> float | None:
+    """Return how long to wait for an answer; None where the service itself promises none, as a model at work."""
+    limit = service.config.limit
+    return trial.least_s + 2 * limit.timeout_s + _SPARE_S if isinstance(limit, LimitTable) else None
 
 
 def _refusal(error: EndpointError) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -16,6 +15,7 @@ import obstore
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from batch_scan.errors import UsageError
+from batch_scan.loopback import is_loopback
 from batch_scan.store_aws import aws_identity
 from batch_scan.store_azure import container_request
 from batch_scan.store_errors import CREDENTIALS, STORE_ERRORS, explain, is_bad_key, is_transient, usage_error
@@ -258,7 +258,7 @@ def _endpoint(place: BucketUrl, options: StoreOptions) -> str:
         raise UsageError(
             f"{place.root}: the endpoint is not a URL of a store; write it as https://minio.example.org:9000"
         )
-    if parts.scheme == "http" and not (options.allow_http or _is_loopback(parts.hostname)):
+    if parts.scheme == "http" and not (options.allow_http or is_loopback(parts.hostname)):
         raise UsageError(
             f"{place.root}: the endpoint {clean_text(parts.hostname)} would be asked without encryption; write it with "
             "https://, or say allow_http = true"
@@ -270,13 +270,6 @@ def _with_scheme(endpoint: str | None) -> str:
     if not endpoint:
         return ""
     return (endpoint if "://" in endpoint else f"http://{endpoint}").rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _without_user(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Text that came from outside (file names, ffmpeg's stderr, vendors' messages), made safe to show."""
+"""Text that came from outside (file names, ffmpeg's stderr, vendors' messages), made safe to show and to keep."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def _shown_char(char: str) -> str:
     if char.isspace():
         return " "
     return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in _UNSHOWN else char
+
+
+def storable_text(text: str) -> str:
+    r"""Return text that can be written as UTF-8: half characters, which JSON can escape, become ``\udNNN``."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def show_path(path: str) -> str:

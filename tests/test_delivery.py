@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_scan.delivery import Delivered
+    from batch_scan.model import Answer
 
 ONE_AT_A_TIME = ServiceConfig(limit=LimitTable(concurrency=1))
 
@@ -111,6 +113,21 @@ async def test_an_unreadable_answer_is_charged_and_not_kept(tmp_path: Path) -> N
         assert caught.value.answer.raw == UNREADABLE
         assert (desk.asker.delivery.charged_tokens, desk.budget.spent(), ledger.spent("run-1")) == (1, 1, {"toy": 1})
         assert (desk.in_flight, desk.reserved) == (0, 0)
+
+
+async def test_an_unreadable_answer_too_says_how_long_to_rest(tmp_path: Path) -> None:
+    class Weary(ToyEndpoint):
+        async def submit(self, request: Request) -> Answer:
+            return replace(await super().submit(request), rest_s=42.0)
+
+    async with ledger_in(tmp_path) as ledger:
+        desk = desk_of(ledger, Weary(UNREADABLE))
+        begun_s = desk.clock.now()
+        with pytest.raises(UnreadableError):
+            await attempt(desk, "a")
+        assert desk.clock.now() == begun_s
+        await attempt(desk, "b")
+        assert desk.clock.now() - begun_s == pytest.approx(42.0)
 
 
 async def test_a_ledger_that_cannot_be_written_ends_the_attempt_and_gives_everything_back(tmp_path: Path) -> None:

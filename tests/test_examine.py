@@ -65,7 +65,7 @@ class Shelf:
     def __init__(self) -> None:
         self.kept: list[tuple[bytes | None, list[str]]] = []
 
-    def keep(self, sample: Sample, scores: Sequence[Score]) -> None:
+    async def keep(self, sample: Sample, scores: Sequence[Score]) -> None:
         self.kept.append((sample.data, [score.vendor_label for score in scores]))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 
 import httpx
 from pydantic import AfterValidator
+
+from batch_scan.loopback import is_loopback
 
 
 def check_base_url(url: str) -> str:
@@ -22,7 +23,7 @@ def check_base_url(url: str) -> str:
         raise ValueError("is not an https:// URL; give one such as https://api.example.com")
     if parsed.userinfo or parsed.query or parsed.fragment:
         raise ValueError("must hold neither user, query nor fragment; keys are given as secrets of their own")
-    if parsed.scheme == "http" and not _is_loopback(parsed.host):
+    if parsed.scheme == "http" and not is_loopback(parsed.host):
         raise ValueError(
             "must begin with https://; plain http is allowed to this machine (127.0.0.1, ::1, localhost) only"
         )
@@ -35,11 +36,4 @@ BaseUrl = Annotated[str, AfterValidator(check_base_url)]
 
 def is_on_this_machine(url: str) -> bool:
     """Return whether a checked base URL names this machine: a sandbox or a test, whose answers are not the vendor's."""
-    return _is_loopback(httpx.URL(url).host)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(httpx.URL(url).host)

@@ -26,24 +26,32 @@ class BudgetTable(Table):
     when_reached: WhenReached = WhenReached.CAUTIOUS
 
 
-class LimitTable(Table):
+class PaceTable(Table):
     """How fast a service may be asked."""
 
     requests_per_minute: float = Field(default=0.0, ge=0, description="0 = what the service says, else no limit")
     burst: int = Field(default=1, ge=1, description="requests that may go at once after a pause")
     concurrency: int = Field(default=8, ge=1, le=1000, description="requests in flight at most")
     bytes_per_second: float = Field(default=0.0, ge=0, description="upload rate; 0 = no limit")
-    timeout_s: float = Field(default=120.0, gt=0, description="longest wait for an answer")
     max_attempts: int = Field(
         default=6, ge=1, description="times one request is sent at most; 3 where each time may have been charged"
     )
     max_retry_s: float = Field(default=600.0, ge=0, description="longest time one request is retried")
 
 
-class ServiceConfig(Table):
-    """What every service's table may hold."""
+class LimitTable(PaceTable):
+    """How fast a service may be asked, and how long an answer may take.
 
-    limit: LimitTable = LimitTable()
+    For services that keep to it, as `HttpClient` does.
+    """
+
+    timeout_s: float = Field(default=120.0, gt=0, description="longest wait for an answer to one call, seconds")
+
+
+class ServiceConfig(Table):
+    """What every service's table may hold. One that is asked over a network has a `LimitTable` as its `limit`."""
+
+    limit: PaceTable = PaceTable()
     budget: BudgetTable = BudgetTable()
     token_price: float | None = Field(
         default=None, ge=0, description="what one token costs, in any currency; fills `cost`"

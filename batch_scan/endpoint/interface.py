@@ -138,6 +138,8 @@ class Service(ABC):
     async def submit(self, request: Request) -> Answer:
         """Have the request answered, asking once. Raises EndpointError.
 
+        Where the table has a `limit.timeout_s`, no call takes longer: `HttpClient` sees to that, nobody else does.
+
         May take several calls: the first goes at once, every further one waits for `premises.pace`. What it opens at
         the vendor stands in `premises.handles` before, and is closed on every way out; what an earlier process left
         open is closed in `open`. Cancelled, it lets go of everything.

@@ -36,7 +36,7 @@ from batch_scan.pace.retry import rate_pause_s
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batch_scan.endpoint.config import LimitTable
+    from batch_scan.endpoint.config import PaceTable
     from batch_scan.pace.clock import Clock
 
 MAX_PAUSE_S = 900.0
@@ -72,7 +72,7 @@ class _Waiter:
 class ServiceLimiter:
     """The pace of one service. Belongs to one event loop."""
 
-    def __init__(self, name: str, limit: LimitTable, clock: Clock) -> None:
+    def __init__(self, name: str, limit: PaceTable, clock: Clock) -> None:
         self._name = name
         self._clock = clock
         self._own_rate_per_minute = limit.requests_per_minute
@@ -230,7 +230,7 @@ class ServiceLimiter:
 class LocalLimiter(Limiter):
     """The limiter of a run on one machine: one `ServiceLimiter` per service."""
 
-    def __init__(self, limits: Mapping[str, LimitTable], clock: Clock) -> None:
+    def __init__(self, limits: Mapping[str, PaceTable], clock: Clock) -> None:
         self._services = {name: ServiceLimiter(name, limit, clock) for name, limit in limits.items()}
         self._slots: dict[SlotId, tuple[ServiceLimiter, _Grant]] = {}
         self._numbers = itertools.count(1)

@@ -19,7 +19,7 @@ from batch_scan.errors import Failure
 if TYPE_CHECKING:
     from random import Random
 
-    from batch_scan.endpoint.config import LimitTable
+    from batch_scan.endpoint.config import PaceTable
     from batch_scan.errors import EndpointError
 
 RATE_WINDOW_S = 60.0
@@ -56,7 +56,7 @@ class RetryPolicy:
     cap_s: float = 60.0
 
     @classmethod
-    def of(cls, limit: LimitTable) -> RetryPolicy:
+    def of(cls, limit: PaceTable) -> RetryPolicy:
         """Make the policy that a service's `limit` table asks for."""
         return cls(max_attempts=limit.max_attempts, max_elapsed_s=limit.max_retry_s)
 

@@ -19,6 +19,7 @@ import obstore
 import pyarrow as pa
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
+from batch_scan.aside import pause
 from batch_scan.store import STORE_ERRORS, check_readable, explain, is_transient
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class RemoteStore:
             except STORE_ERRORS as error:
                 if not is_transient(error) or time.monotonic() + pause_s > give_up_at_s:
                     raise _os_error(error) from None
-            time.sleep(pause_s)
+            pause(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _path(self, key: PurePosixPath) -> str:

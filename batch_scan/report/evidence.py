@@ -1,7 +1,11 @@
-"""Thumbnails and clips of findings, kept below the report under digests that name what they show."""
+"""Thumbnails and clips of findings, kept below the report under digests that name what they show.
+
+For the event loop: what a disk or a bucket has to be asked for is asked in a thread.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -10,6 +14,8 @@ from batch_scan.errors import BatchScanError
 from batch_scan.report.store import publish_bytes, store_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batch_scan.report.store import Place, ReportStore
 
 EVIDENCE_DIRECTORY = "evidence"
@@ -39,31 +45,39 @@ class EvidenceStore:
             raise ValueError(f"not a digest and a suffix: {digest!a}, {suffix!a}")
         return str(PurePosixPath(EVIDENCE_DIRECTORY, digest[:2], digest + suffix))
 
-    def find(self, name: str, suffix: str) -> str:
-        """Return the path of what is kept under this name, as `path_for` does; empty where nothing is."""
-        relative = self.path_for(name, suffix)
-        return relative if self._store.exists(PurePosixPath(relative)) else ""
+    async def find(self, names: Sequence[str], suffix: str) -> list[str]:
+        """Return the path of what is kept under each name, as `path_for` does; empty where nothing is."""
+        paths = [self.path_for(name, suffix) for name in names]
+        return await asyncio.to_thread(self._kept_of, paths) if paths else []
 
-    def put(self, name: str, data: bytes, suffix: str) -> str:
+    async def put(self, name: str, data: bytes, suffix: str) -> str:
         """Keep `data` under the digest that names it, complete or not at all, and return its path as `path_for` does.
 
         What is kept under a name already stays: the name says what it shows.
 
         Raises BatchScanError where it cannot be written.
         """
-        relative = self.path_for(name, suffix)
+        return await asyncio.to_thread(self._put, self.path_for(name, suffix), data)
+
+    def settle(self) -> None:
+        """Return once everything that was put is kept, as it is here at once. Raises BatchScanError as `put`.
+
+        Blocks; may be called from another thread.
+        """
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+    def _kept_of(self, paths: Sequence[str]) -> list[str]:
+        return [path if self._store.exists(PurePosixPath(path)) else "" for path in paths]
+
+    def _put(self, relative: str, data: bytes) -> str:
         try:
             if not self._store.exists(PurePosixPath(relative)):
                 publish_bytes(self._store, PurePosixPath(relative), data)
         except OSError as error:
             raise cannot_keep(self._store, error) from error
         return relative
-
-    def settle(self) -> None:
-        """Return once everything that was put is kept, as it is here at once. Raises BatchScanError as `put`."""
-
-    def close(self) -> None:
-        """Let go of what it holds."""
 
 
 def cannot_keep(store: ReportStore, error: OSError) -> BatchScanError:

@@ -14,9 +14,9 @@ from batch_scan.source.table import (
     clean_name,
     find_uri_column,
     require_uri_column,
-    valid_text,
 )
 from batch_scan.source.textfile import MAX_LINE_CHARS, bounded_lines, check_utf8, open_lines
+from batch_scan.untrusted import storable_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def _fields(line: str) -> dict[str, Any]:
     parsed = _loads(line, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
     if not isinstance(parsed, dict):
         raise ValueError("it is not a JSON object")  # noqa: TRY004 - the caller's one kind of bad line
-    fields = {valid_text(clean_name(name)): value for name, value in parsed.items()}
+    fields = {storable_text(clean_name(name)): value for name, value in parsed.items()}
     if len(fields) != len(parsed):
         raise ValueError("two of its keys differ in spaces alone")
     return fields
@@ -118,10 +118,10 @@ class _Number(str):
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
-        return valid_text(str(value))
+        return storable_text(str(value))
     if isinstance(value, bool):
         return "true" if value else "false"
-    return valid_text(_json(value))
+    return storable_text(_json(value))
 
 
 def _json(value: Any) -> str:

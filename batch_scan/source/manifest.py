@@ -18,9 +18,9 @@ from batch_scan.source.globs import Selection
 from batch_scan.source.http import HttpFiles, parse_url, show_url
 from batch_scan.source.local import LocalFiles, absolute, refused
 from batch_scan.source.scratch_room import ScratchRoom
-from batch_scan.source.table import BadRow, valid_text
+from batch_scan.source.table import BadRow
 from batch_scan.store_url import parse_bucket_url
-from batch_scan.untrusted import clean_text, show_path
+from batch_scan.untrusted import clean_text, show_path, storable_text
 from batch_scan.vocabulary import Reason, Status
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class ManifestSource:
         try:
             place = manifest.resolve(row.uri)
         except FetchError as error:
-            uri = valid_text(f"{manifest.place.root}/{manifest.prefix}{row.uri}")
+            uri = storable_text(f"{manifest.place.root}/{manifest.prefix}{row.uri}")
             return refused(Item(index, uri, _identity(index, uri), "", row.columns), error)
         return self._remote_object(index, row, place)
 
@@ -217,7 +217,7 @@ def _show_unsupported(uri: str) -> str:
     scheme, _, rest = uri.partition("://")
     rest, query_mark, _ = rest.partition("?")
     authority, slash, path = rest.partition("/")
-    return valid_text(f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}" + ("?…" if query_mark else ""))
+    return storable_text(f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}" + ("?…" if query_mark else ""))
 
 
 def _identity(index: int, uri: str) -> str:

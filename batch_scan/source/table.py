@@ -94,10 +94,5 @@ def require_uri_column(names: Sequence[str], shown_path: str, hint: str = "") ->
     return column
 
 
-def valid_text(text: str) -> str:
-    r"""Return text that can be written as UTF-8: half characters, which JSON can escape, become ``\udNNN``."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
 def _listed(names: Sequence[str]) -> str:
     return clean_text(", ".join(repr(name) for name in names))

@@ -6,13 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from batch_scan.endpoint.config import LimitTable, ServiceConfig
+from batch_scan.endpoint.config import ServiceConfig
+from batch_scan.endpoint.local.config import LocalLimitTable
 from batch_scan.table import JobPath
 
-_CONCURRENCY = 16
-"""A chunk per core keeps most machines busy. What waits is bounded in bytes elsewhere."""
-_TIMEOUT_S = 3600.0
-"""A chunk of ten minutes may wait behind others, and behind frames, on one slow core."""
 _BYTES_PER_S = 2 * 16_000
 _MAX_BYTES = 20_000_000
 _MAX_CHUNK_S = _MAX_BYTES / _BYTES_PER_S
@@ -25,7 +22,7 @@ class TranscriberConfig(ServiceConfig):
 class LocalTranscriberConfig(TranscriberConfig):
     """The embedded transcriber's options."""
 
-    limit: LimitTable = LimitTable(concurrency=_CONCURRENCY, timeout_s=_TIMEOUT_S)
+    limit: LocalLimitTable = LocalLimitTable()
     model: Annotated[
         JobPath | None,
         Field(description="directory of a Whisper model in CTranslate2 form to use instead of the bundled tiny.en"),

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
 from batch_scan.endpoint import registry
-from batch_scan.endpoint.config import ServiceConfig
+from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.endpoint.safecomms.endpoint import SafeComms, SafeCommsConfig
 from batch_scan.errors import UsageError
 from batch_scan.transcribe import registry as transcribers
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_scan.endpoint.interface import Service
+    from batch_scan.endpoint.registry import ServiceType
+
+_KINDS: list[ServiceType[Any]] = [*registry.ENDPOINTS.values(), *transcribers.TRANSCRIBERS.values()]
 
 PLUGIN = """
 from batch_scan.endpoint.safecomms.endpoint import SafeComms, SafeCommsConfig as Config
@@ -50,6 +54,24 @@ def test_every_built_in_table_can_be_read_without_the_extra() -> None:
     models = [kind.config_model for kind in registry.ENDPOINTS.values()]
     models += [kind.config_model for kind in transcribers.TRANSCRIBERS.values()]
     assert all(isinstance(model(), ServiceConfig) for model in models)
+
+
+@pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.config_at)
+def test_one_key_of_a_limit_leaves_the_others_as_they_are(kind: ServiceType[Any]) -> None:
+    asked = kind.config_model.model_validate({"limit": {"max_attempts": 2}}).limit
+    assert asked == kind.config_model().limit.model_copy(update={"max_attempts": 2})
+
+
+@pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.config_at)
+def test_a_longest_wait_can_be_set_where_it_is_kept_to_and_nowhere_else(kind: ServiceType[Any]) -> None:
+    table = {"limit": {"timeout_s": 1.0}}
+    if kind.extra == "local":  # a model that runs in a thread cannot be interrupted
+        with pytest.raises(ValidationError, match="timeout_s"):
+            kind.config_model.model_validate(table)
+    else:
+        limit = kind.config_model.model_validate(table).limit
+        assert isinstance(limit, LimitTable)
+        assert limit.timeout_s == 1.0
 
 
 def test_an_unknown_name_is_a_usage_error_that_lists_the_known_ones() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from batch_scan.report.arrow import arrow_table, storable_text
+from batch_scan.report.arrow import arrow_table
 from batch_scan.report.schema import SCHEMAS, Table
 
 
@@ -41,7 +41,3 @@ def test_a_manifest_may_hold_what_cannot_be_stored() -> None:
     names = SCHEMAS[Table.FILES].names
     row = tuple([("a", "\udcff"), ("\ud800", "b")] if name == "manifest" else None for name in names)
     assert arrow_table(Table.FILES, [row])["manifest"].to_pylist() == [[("a", r"\udcff"), (r"\ud800", "b")]]
-
-
-def test_text_is_always_storable() -> None:
-    assert storable_text("\ud800 ok") == r"\ud800 ok"

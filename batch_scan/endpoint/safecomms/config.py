@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from batch_scan.endpoint.config import ServiceConfig
+from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.endpoint.http import BaseUrl
 from batch_scan.media.interface import AudioCodec
 from batch_scan.secret import SecretRef
@@ -148,6 +148,7 @@ class CopiedTable(Table):
 class SafeCommsConfig(ServiceConfig):
     """The `[endpoints.safecomms]` table of a job file."""
 
+    limit: LimitTable = LimitTable()
     api_key: SecretRef = SecretRef(env="SAFECOMMS_API_KEY")
     base_url: BaseUrl = "https://api.safecomms.dev"
     auth: AuthScheme = AuthScheme.X_API_KEY

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-from batch_scan.endpoint.config import ServiceConfig
+from batch_scan.endpoint.config import LimitTable, ServiceConfig
 from batch_scan.endpoint.http import BaseUrl
 from batch_scan.endpoint.stream.labels import ACTION_SCORES, KEEP
 from batch_scan.secret import SecretRef
@@ -81,6 +81,7 @@ class PolicyRules(Table):
 class StreamConfig(ServiceConfig):
     """The `[endpoints.stream]` table of a job file."""
 
+    limit: LimitTable = LimitTable()
     api_key: SecretRef = Field(default=SecretRef(env="STREAM_API_KEY"), description="key of the app")
     api_secret: SecretRef = Field(
         default=SecretRef(env="STREAM_API_SECRET"), description="its secret, which signs tokens and webhooks"

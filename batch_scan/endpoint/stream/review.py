@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from batch_scan.endpoint.stream import wire
 from batch_scan.errors import EndpointError, Failure
-from batch_scan.report.arrow import storable_text
-from batch_scan.report.plaintext import cell, display_width, head
+from batch_scan.plaintext import cell, display_width, head
+from batch_scan.untrusted import storable_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

@@ -60,6 +60,8 @@ class Gathering:
         self._listed: dict[str, list[dict[str, Any]]] = {}
         self._told: dict[str, list[dict[str, Any]]] = {}
         self._count = self._size_chars = 0
+        self.is_settled = False
+        """Whether all looks succeeded, and none brought anything new, for long enough to take it for complete."""
         self.sessions: dict[str, Session] = {}
         """The times that somebody published to the stream, by name, as far as they are known."""
 
@@ -78,30 +80,37 @@ class Gathering:
         """Look for records until there are some and none came for `settle_s`, at most for `settle_max_s`.
 
         A look that fails for a moment is repeated: what was played need not be played again for that. Raises
-        EndpointError for one that fails for good, and where not one look succeeded.
+        EndpointError for one that fails for good, and where not one look succeeded. `is_settled` says whether what
+        came is complete.
         """
         clock = asyncio.get_running_loop()
         ends_s = clock.time() + self._config.settle_max_s
-        fresh_s, failure = clock.time(), None
+        fresh_s, has_looked = clock.time(), False
         while True:
             before = self._count
-            try:
-                await self.look()
-            except EndpointError as error:
-                if error.failure not in {Failure.TRANSIENT, Failure.RATE_LIMITED}:
-                    raise
-                failure = error
-            else:
-                failure = None
+            failure = await self._passing_failure()
+            has_looked = has_looked or failure is None
             now_s = clock.time()
             if failure is not None or self._count > before:
                 fresh_s = now_s
-            is_quiet = failure is None and self._count > 0 and now_s - fresh_s >= self._config.settle_s
-            if now_s >= ends_s or is_quiet:
+            self.is_settled = failure is None and self._count > 0 and now_s - fresh_s >= self._config.settle_s
+            if self.is_settled:
+                return
+            if now_s >= ends_s:
                 break
             await asyncio.sleep(min(self._config.poll_interval_s, max(0.0, ends_s - now_s)))
-        if failure is not None:
+        if failure is not None and not has_looked:
             raise failure
+
+    async def _passing_failure(self) -> EndpointError | None:
+        """Look, and return what failed for a moment. Raises EndpointError for what fails for good."""
+        try:
+            await self.look()
+        except EndpointError as error:
+            if error.failure not in {Failure.TRANSIENT, Failure.RATE_LIMITED}:
+                raise
+            return error
+        return None
 
     async def look(self, max_pages: int = 0) -> None:
         """Take in what is there now."""

@@ -10,8 +10,8 @@
 `detect_status` is never looked at: the vendor's own sample has the same number for a picture that passes.
 `bounding_box` is not read: whether it holds corners or a size is not known.
 Every model that was asked for must have said something of enough pictures, and of some in every longer stretch of the
-film. Where that is not so, a play that found something counts, and says that more is missing; one that found nothing is
-no answer.
+film; of every picture, where looking for records had to end before they were complete. Where that is not so, a play
+that found something counts, and says that more is missing; one that found nothing is no answer.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class _Play:
     records: list[Any]
     models: tuple[str, ...]
     """Those that were asked for."""
+    is_settled: bool
+    """Whether the records were taken for complete, as they all were in answers that do not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,12 @@ def _parsed(raw: str) -> _Play:
         raise _unrecognised("it holds no records")
     if len(records) > _MAX_RECORDS:
         raise _unrecognised(f"it holds more than {_MAX_RECORDS:,} records")
-    models = body.get("models")
+    models, is_settled = body.get("models"), body.get("settled", True) is True
     if not isinstance(models, list) or not models:
         raise _unrecognised("it does not say what was looked for")
-    return _Play(stream, max(played_s, 0.0), interval_s, tuple(map(_beat, beats)), records, tuple(map(str, models)))
+    return _Play(
+        stream, max(played_s, 0.0), interval_s, tuple(map(_beat, beats)), records, tuple(map(str, models)), is_settled
+    )
 
 
 def _beat(beat: Any) -> tuple[float, float]:
@@ -202,8 +206,11 @@ def _missing(play: _Play, looked_at: Mapping[str, Mapping[int, float]], rules: R
     expected = max(1, int(play.played_s / play.interval_s))
     for model in play.models:
         moments = looked_at.get(model.casefold(), {})
+        few = f"{told} only {len(moments)} of about {expected} pictures came back judged for {model}"
         if len(moments) < rules.min_coverage * expected:
-            return f"{told} only {len(moments)} of about {expected} pictures came back judged for {model}"
+            return few
+        if not play.is_settled and len(moments) < expected:
+            return f"{few} before looking for them ended, and more may have been on its way"
         start_s, end_s = _longest_gap(moments.values(), play.played_s)
         if end_s - start_s > max(rules.max_gap_s, _GAP_INTERVALS * play.interval_s):
             return f"{told} no picture between {start_s:.0f} and {end_s:.0f} s came back judged for {model}"

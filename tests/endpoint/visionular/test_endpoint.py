@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from batch_scan.endpoint.visionular.endpoint import Visionular
     from batch_scan.model import Answer, Score
+    from batch_scan.sandbox.vendor import Seen
 
 ROOT = Path(__file__).parents[3]
 LONG_S = 30.0
@@ -353,6 +355,26 @@ async def test_a_look_that_fails_for_a_moment_does_not_lose_the_play(
 ) -> None:
     server.other_faults.when(lambda seen: seen.path.endswith("moderation-records"), faults.bad_gateway(), times=2)
     assert (await played(endpoint, clip, CLIP_S))[0].tokens_charged == CLIP_TOKENS
+
+
+async def test_a_play_whose_records_came_is_paid_once_though_later_looks_fail(
+    server: VisionularServer, clip: Path
+) -> None:
+    asked = itertools.count(1)
+
+    def is_late(seen: Seen) -> bool:
+        is_all_there = len(server.records) >= int(CLIP_S)
+        return seen.path.endswith("moderation-records") and is_all_there and next(asked) > 10
+
+    server.other_faults.when(is_late, faults.bad_gateway())
+    endpoint = made(server, settle_s=10.0, settle_max_s=2.0)
+    await endpoint.open()
+    answer, scores = await played(endpoint, clip, CLIP_S)
+    assert next(asked) > 11, "some looks failed"
+    assert json.loads(answer.raw)["settled"] is False
+    assert len(scores) >= int(CLIP_S)
+    server.other_faults.clear()
+    await endpoint.close()
 
 
 async def test_looks_that_go_on_failing_are_no_answer(server: VisionularServer, clip: Path) -> None:

@@ -41,14 +41,17 @@ def event(alerts: Any) -> bytes:
 class Listed:
     """The records that are there, look by look; the last ones stay."""
 
-    def __init__(self, *looks: list[dict[str, Any]]) -> None:
+    def __init__(self, *looks: list[dict[str, Any]] | EndpointError) -> None:
         self.looks = list(looks)
 
     async def records(self, session: str, page_size: int, max_pages: int) -> AsyncIterator[Mapping[str, Any]]:
         assert session in {"", SESSION}
         assert page_size > 0
         assert max_pages > 0
-        for one in self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]:
+        look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        if isinstance(look, EndpointError):
+            raise look
+        for one in look:
             yield one
 
 
@@ -110,6 +113,36 @@ async def test_a_play_of_which_nothing_came_yet_is_waited_for_to_the_end() -> No
     gathered = gathering(Listed(*[[]] * 8, [row(7, PASSED)]), settle_s=0.0, poll_interval_s=0.01)
     await gathered.settle()
     assert said(gathered) == [PASSED]
+
+
+BUSY = EndpointError(Failure.TRANSIENT, "503")
+
+
+async def test_a_play_of_which_something_came_is_not_lost_where_later_looks_fail() -> None:
+    gathered = gathering(Listed([row(7, PASSED)], BUSY), settle_s=0.02, settle_max_s=0.1, poll_interval_s=0.01)
+    await gathered.settle()
+    assert said(gathered) == [PASSED]
+    assert not gathered.is_settled
+
+
+async def test_records_that_go_on_coming_are_not_settled() -> None:
+    looks = [[row(number, PASSED)] for number in range(10_000)]
+    gathered = gathering(Listed(*looks), settle_s=0.05, settle_max_s=0.1, poll_interval_s=0.001)
+    await gathered.settle()
+    assert not gathered.is_settled
+
+
+async def test_records_are_settled_when_none_came_for_a_while_and_no_look_failed() -> None:
+    gathered = gathering(Listed(BUSY, [row(7, PASSED)]), settle_s=0.02, settle_max_s=5.0, poll_interval_s=0.01)
+    await gathered.settle()
+    assert gathered.is_settled
+
+
+async def test_where_not_one_look_succeeds_the_failure_is_told() -> None:
+    gathered = gathering(Listed(BUSY), settle_max_s=0.05, poll_interval_s=0.01)
+    with pytest.raises(EndpointError) as caught:
+        await gathered.settle()
+    assert caught.value is BUSY
 
 
 async def test_records_without_end_are_not_kept_without_end() -> None:

@@ -101,6 +101,22 @@ def test_half_of_the_pictures_that_were_due_are_enough(moments: int, *, enough: 
             read(raw)
 
 
+@pytest.mark.parametrize("moments", [10, 9])
+def test_where_looking_ended_too_soon_every_picture_must_have_come(moments: int) -> None:
+    raw = json.loads(played([float(2 * at) for at in range(moments)], played_s=20.0, interval=2)) | {"settled": False}
+    if moments == 10:
+        assert len(read(json.dumps(raw))) == 10
+        return
+    with pytest.raises(EndpointError, match=r"only 9 of about 10 .* more may have been on its way") as caught:
+        read(json.dumps(raw))
+    assert (caught.value.failure, caught.value.maybe_charged) == (Failure.REFUSED, True)
+    raw["records"][0]["detect_info"] = json.dumps([detection("nude", 0.9, "reject")])
+    answer = Answer(raw=json.dumps(raw), tokens_charged=0)
+    judged = read_records("visionular", REQUEST, answer, ReadingRules(0.5, 20.0, 0.0))
+    assert len(judged.scores) == 9
+    assert judged.gap is not None
+
+
 def test_a_film_of_which_a_long_stretch_was_not_looked_at_is_no_answer() -> None:
     first = [float(at) for at in range(60)]
     assert len(read(played([*first, *(float(at) for at in range(79, 100))], played_s=100.0))) == 81

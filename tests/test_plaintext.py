@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_scan.report.plaintext import WIDTH, aligned, cell, clock, display_width, head, number, share, tail
+from batch_scan.plaintext import WIDTH, aligned, cell, clock, display_width, head, number, share, tail
 
 texts = st.text(st.characters() | st.sampled_from("\ud800\udcff\x00\x1b\u202e\u3042"), max_size=150)
 
