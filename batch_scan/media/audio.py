@@ -23,18 +23,20 @@ from batch_scan.media import wire
 from batch_scan.media.chunks import WINDOW_S, Kind, Window, measure
 from batch_scan.media.copied import CopiedTrack, why_decoded
 from batch_scan.media.coverage import (
-    OGG_PAGE_BYTES,
     TOLERANCE_S,
     SoundRead,
+    Unread,
     declared_length_s,
-    ends_within_ogg_page,
     judge,
 )
 from batch_scan.media.decoder import wall_limit
 from batch_scan.media.interface import AudioTally, Chunk, Lane, Silence
 from batch_scan.media.mix import channels_kept, keep_channels, mixed
+from batch_scan.media.ogg import OGG_PAGE_BYTES, behind_last_ogg_page
 from batch_scan.media.probe import Told, parse_end
 from batch_scan.media.soundbuffer import SoundBuffer
+from batch_scan.media.structure import TELL_THEIR_END
+from batch_scan.media.tags import end_before_tags
 from batch_scan.media.taker import Taker
 from batch_scan.media.timeline import Timeline
 from batch_scan.media.ways import SoundWork
@@ -74,6 +76,7 @@ class _Tally(Told):
     unheard_before_s: _Seconds
     complaint: str
     container_complaint: str
+    unread: Unread | None = None
     late: str
 
 
@@ -174,7 +177,8 @@ class _Track:
             for taker in self._takers:
                 async for event in taker.finish():
                     yield event
-        self._seen.cut = self._info.container == "ogg" and ends_within_ogg_page(_tail_of(self._path, OGG_PAGE_BYTES))
+        if self._info.container == "ogg":
+            self._note_ogg_end()
         shortfalls, tally = judge(self._seen, self._timeline, self._track.index, self.declared_s)
         for shortfall in shortfalls:
             yield shortfall
@@ -226,8 +230,21 @@ class _Track:
         self._seen.frames, self._seen.refused, self._seen.unheard_s = tally.frames, tally.refused, tally.unheard_s
         if tally.unheard_before_s > TOLERANCE_S[0]:
             self._seen.unheard_before_s = tally.unheard_before_s
-        self._seen.complaint, self._seen.container_complaint = tally.complaint, tally.container_complaint
+        self._seen.complaint, self._seen.unread = tally.complaint, tally.unread
+        if self._info.container not in TELL_THEIR_END:
+            self._seen.container_complaint = tally.container_complaint
         self._late = clean_text(tally.late)
+
+    def _note_ogg_end(self) -> None:
+        """Look at the end of an Ogg file: it declares no length that would show what is missing of it."""
+        self._seen.is_length_found = True
+        tail, size_bytes = _tail_of(self._path, OGG_PAGE_BYTES)
+        behind = behind_last_ogg_page(tail)
+        self._seen.cut = behind < 0
+        if behind > 0 and self._seen.stopped is None and not self._seen.too_long:
+            heard_s = self._seen.decoded / self._rate_hz
+            length_s = behind * heard_s / max(1, size_bytes - behind)
+            self._seen.unread = Unread(behind, length_s, self._timeline.start_s + heard_s)
 
     def _place(self, frames: npt.NDArray[np.int16]) -> list[Window]:
         """Put samples where they belong on the line of time, with the holes between them."""
@@ -288,10 +305,13 @@ def _malformed() -> MediaError:
     return MediaError(Reason.DECODER_CRASHED, "the decoder process gave a malformed answer")
 
 
-def _tail_of(path: Path, size_bytes: int) -> bytes:
+def _tail_of(path: Path, most_bytes: int) -> tuple[bytes, int]:
+    """Return the end of a file and its size, both without the tags behind it; nothing where it cannot be read."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - size_bytes))
-            return file.read(size_bytes)
+            end = end_before_tags(file, file.seek(0, 2))
+            tail_bytes = min(most_bytes, end)
+            file.seek(end - tail_bytes)
+            return file.read(tail_bytes), end
     except OSError:
-        return b""
+        return b"", 0

@@ -16,11 +16,12 @@ from pydantic import Field, ValidationError
 from batch_scan.digest import digest_bytes
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
-from batch_scan.media.coverage import TOLERANCE_S, SoundRead, declared_length_s, judge
+from batch_scan.media.coverage import TOLERANCE_S, SoundRead, Unread, declared_length_s, judge
 from batch_scan.media.cutting import FLICKS_PER_S
 from batch_scan.media.decoder import wall_limit
 from batch_scan.media.interface import AudioTally, Chunk, Lane
 from batch_scan.media.probe import Told, parse_end
+from batch_scan.media.structure import TELL_THEIR_END
 from batch_scan.media.timeline import Timeline
 from batch_scan.media.ways import SoundWork
 from batch_scan.model import Digest, Sample, Shortfall
@@ -62,6 +63,7 @@ class _Tally(Told):
     too_long: bool = False
     complaint: str = ""
     container_complaint: str = ""
+    unread: Unread | None = None
     late: str = ""
 
 
@@ -196,7 +198,9 @@ class CopiedTrack:
         self.not_copied = clean_text(tally.not_copied, _WHY_CHARS) if not tally.heard else ""
         seen.decoded, seen.still, seen.lost = tally.heard, tally.still, list(tally.lost)
         seen.frames, seen.too_long = tally.frames, tally.too_long
-        seen.complaint, seen.container_complaint = tally.complaint, tally.container_complaint
+        seen.complaint, seen.unread = tally.complaint, tally.unread
+        if self._info.container not in TELL_THEIR_END:
+            seen.container_complaint = tally.container_complaint
 
     def _further(self, *, is_declared: bool) -> Iterator[Shortfall]:
         """Yield what a decoder would have stumbled over.
@@ -210,7 +214,7 @@ class CopiedTrack:
             detail = f"at least {self._tally.spoiled_s:.1f} s of sound are corrupt, and were handed on all the same"
             yield Shortfall(Reason.DAMAGED, detail)
         stray_s = self._tally.stray_s + (0.0 if is_declared else self._tally.stray_after_s)
-        if stray_s > least_s:
+        if stray_s > least_s and self._tally.unread is None:
             detail = f"among its frames of sound are bytes that are none, as many as {stray_s:.1f} s of it take"
             yield Shortfall(Reason.DAMAGED, detail)
         late = clean_text(self._tally.late)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+from pydantic import Field
 
 from batch_scan.media.interface import AudioTally
 from batch_scan.model import Shortfall
@@ -21,14 +23,22 @@ TOLERANCE_S: Final = (0.5, 2.0)
 """A track may fall short of its declared length by this share of it, but no less and no more than these seconds: codec
 delay and padding (0.02 to 0.15 s), durations of containers that round to whole packets or seconds."""
 
-OGG_PAGE_BYTES: Final = 27 + 255 + 255 * 255
-"""The largest page there can be (RFC 3533, section 6)."""
-
-_OGG_SEGMENTS_AT: Final = 26
+_TELL_THE_FILES: Final = frozenset({"asf", "asf_o"})
 _COMPLAINT_CHARS: Final = 200
 _MAX_REFUSED_SHARE: Final = 2 / 3
 """A decoder that refuses more than this has not understood the rest either; the ffmpeg program draws the same line."""
 _PLACES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Bytes of a file without a container, or behind all of one, that are neither sound nor a tag."""
+
+    size_bytes: Annotated[int, Field(ge=0)]
+    length_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """How long as much sound of this file lasts."""
+    at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Where the first of them are."""
 
 
 @dataclass(slots=True)
@@ -58,7 +68,10 @@ class SoundRead:
     """The last thing that demuxer or decoder complained of; untrusted, empty where none did."""
     container_complaint: str = ""
     """The last thing that the demuxer complained of, likewise."""
+    unread: Unread | None = None
     too_long: bool = False
+    is_length_found: bool = False
+    """The container declares no length: what is given for it was found at the end of what may be one of many parts."""
     cut: bool = False
     """The file itself ends in the middle of something."""
 
@@ -79,9 +92,11 @@ def declared_length_s(info: MediaInfo, track: AudioTrack, begins_s: float) -> fl
     """Return the declared length of a track that begins at `begins_s`; None where none is declared.
 
     Matroska and FLV count from the start of the file, also for a track that starts later, and may state only how
-    long the file is, which a lone track fills.
+    long the file is, which a lone track fills. ASF states nothing else, and libav gives it to every track.
     """
     declared_s = track.duration_s
+    if info.container in _TELL_THE_FILES and info.main_video is not None:
+        return None
     if not info.container.startswith(("matroska", "flv")):
         return declared_s
     if declared_s is None and info.main_video is None and len(info.audio) == 1:
@@ -98,8 +113,9 @@ def judge(
     """
     heard_s = (read.decoded + read.still) / read.rate_hz
     lost_s = sum(end - start for start, end in read.lost) / read.rate_hz
-    there_s = read.unheard_before_s + heard_s + lost_s
-    tally = AudioTally(track, there_s if declared_s is None else declared_s, heard_s)
+    unread = _much_unread(read)
+    there_s = read.unheard_before_s + heard_s + lost_s + (unread.length_s if unread is not None else 0.0)
+    tally = AudioTally(track, _planned_s(read, declared_s, there_s, unread), heard_s)
     because = f": {clean_text(read.complaint, _COMPLAINT_CHARS)}" if read.complaint else ""
     short: list[Shortfall] = []
     if read.lost:
@@ -117,13 +133,36 @@ def judge(
     elif read.unheard_s > TOLERANCE_S[0]:
         detail = f"{read.unheard_s:.1f} s of sound after {heard_s + lost_s:.1f} s could not be decoded{because}"
         short.append(Shortfall(Reason.DAMAGED, detail))
-    elif declared_s is None and read.container_complaint and not read.lost:
+    elif (declared_s is None or read.is_length_found) and read.container_complaint and not read.lost:
         complaint = clean_text(read.container_complaint, _COMPLAINT_CHARS)
         detail = f"the container is damaged ({complaint}); {heard_s:.1f} s of sound were found, more may be missing"
         short.append(Shortfall(Reason.DAMAGED, detail))
+    if unread is not None:
+        short.append(_unread(unread))
     if read.cut and not short:
         short.append(Shortfall(Reason.DAMAGED, f"the file is not whole: it ends after {heard_s:.1f} s, within a page"))
     return short, tally
+
+
+def _much_unread(read: SoundRead) -> Unread | None:
+    least_s, _ = TOLERANCE_S
+    return read.unread if read.unread is not None and read.unread.length_s > least_s else None
+
+
+def _planned_s(read: SoundRead, declared_s: float | None, there_s: float, unread: Unread | None) -> float:
+    """Return how long the track is; what is declared may have been found by reading no further than was heard."""
+    if declared_s is None:
+        return there_s
+    is_found = unread is not None or read.is_length_found
+    return max(declared_s, there_s) if is_found else declared_s
+
+
+def _unread(unread: Unread) -> Shortfall:
+    detail = (
+        f"{unread.size_bytes:,} bytes at {unread.at_s:.1f} s are no sound that can be read, as many as "
+        f"{unread.length_s:.1f} s of it take"
+    )
+    return Shortfall(Reason.DAMAGED, detail)
 
 
 def _ended_badly(read: SoundRead, heard_s: float, because: str) -> Shortfall | None:
@@ -152,17 +191,3 @@ def _lost_places(read: SoundRead, timeline: Timeline, lost_s: float) -> str:
     )
     more = f" and {len(read.lost) - _PLACES} more places" if len(read.lost) > _PLACES else ""
     return f"{lost_s:.1f} s of sound are missing at {shown}{more}"
-
-
-def ends_within_ogg_page(tail: bytes) -> bool:
-    """Say whether a file that ends with `tail` was cut; Ogg declares no duration that would show it.
-
-    Args:
-        tail: the end of an Ogg file, `OGG_PAGE_BYTES` or the whole of it.
-    """
-    page = tail[max(0, tail.rfind(b"OggS")) :]
-    if not page.startswith(b"OggS"):
-        return False
-    segments = page[_OGG_SEGMENTS_AT] if len(page) > _OGG_SEGMENTS_AT else 255
-    table = page[_OGG_SEGMENTS_AT + 1 : _OGG_SEGMENTS_AT + 1 + segments]
-    return len(page) < _OGG_SEGMENTS_AT + 1 + segments + sum(table)

@@ -98,8 +98,9 @@ async def read_frames(
                 yield one
     for track in [one.track for one in received if one.is_unsupported or not one.track.codec]:
         duration_s = track.duration_s or info.duration_s
-        async for one in program_frames(path, track, duration_s, spec, limits, wall_s=wall_s):
-            yield one
+        async with aclosing(program_frames(path, track, duration_s, spec, limits, wall_s=wall_s)) as told:
+            async for one in told:
+                yield one
 
 
 async def _worker_frames(

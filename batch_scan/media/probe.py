@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
 from batch_scan.media.decoder import wall_limit
+from batch_scan.media.stills import further_pictures
 from batch_scan.media.structure import structure_gap
 from batch_scan.model import AudioTrack, MediaInfo, Shortfall, VideoTrack
 from batch_scan.untrusted import clean_text
@@ -99,7 +101,7 @@ async def probe(pool: DecoderPool, path: Path, limits: MediaLimits, *, is_lastin
     if end is None or end.info is None:
         raise MediaError(Reason.DECODER_CRASHED, "the decoder process gave no answer")
     container = clean_text(end.info.container, _NAME_CHARS)
-    missing = [structure_gap(path, container)]
+    missing = [await asyncio.to_thread(look, path, container) for look in (structure_gap, further_pictures)]
     if end.info.late:
         missing.append(Shortfall(Reason.DAMAGED, clean_text(end.info.late)))
     return MediaInfo(

@@ -27,11 +27,10 @@ take 549 (1080p H.264), 304 (720p HEVC), 295 (720p VP9), 150 (720p AV1), 57 (576
 cost 1.16 times the mean; a keyframe alone takes 21 ms, 14, 14, 11 and 2.5. Scaling to 640 and JPEG take 1.5 ms a
 picture; reading takes 0.02 ms a packet.
 
-Seeking to the wanted groups is not among the ways. It was measured on mp4, webm and mkv films of 5 to 60 minutes, every
-10.7 s: reading and dropping all packets takes 0.2 to 0.8 s of CPU per hour of film, seeking 0.02 to 0.5, so that 0.2 to
-0.5 s is what it saves, of 9 (480p) to 180 (1080p with rare keyframes) that the pictures take; it reads 29 MB instead of
-237, of a file that was just read whole for its digest, and will be for its sound. Against that stands that only a pass
-over all packets shows that a file ends early, has holes or further tracks.
+Seeking to the wanted groups is not among the ways. Every 10.7 s it saves 0.1 to 0.4 s of CPU per hour of film, in
+MPEG-TS 1.3 (`python -m benchmarks reading`), of 8 to 155 that a scan takes, and reads the less of a file that was just
+read whole for its digest, and will be for its sound. Against that stands that only a pass over all packets shows that a
+file ends early, has holes or further tracks.
 
 Sound goes one of two ways: decoded, mixed, measured and encoded, 5 to 6 s of CPU per hour of it; or, where the job
 lets it and everybody takes its codec, parted undecoded (`copied`), 0.8 to 1.2 s (`python -m benchmarks extraction

@@ -22,6 +22,9 @@ _TOLERANCE_SHARE: Final = 0.1
 _LEAD_IN_S: Final = 0.5
 """So late the first picture may come after it was promised: what is allowed for sound too (`coverage.TOLERANCE_S`)."""
 
+_SHOWN_S: Final = 0.1
+"""Times closer than this read alike."""
+
 
 @dataclass(slots=True)
 class Account:
@@ -35,6 +38,7 @@ class Account:
         decoded: pictures that came out of the decoder.
         damaged_at_s: times of pictures that were taken although the decoder met errors in them.
         lost_at_s: times of pictures that could not be scaled or encoded.
+        container_damage: what says that the container is damaged, whatever its times say; empty where nothing does.
         failure: why reading ended early.
     """
 
@@ -45,6 +49,7 @@ class Account:
     decoded: int = 0
     damaged_at_s: list[float] = field(default_factory=list)
     lost_at_s: list[float] = field(default_factory=list)
+    container_damage: str = ""
     failure: MediaError | None = None
 
     @property
@@ -58,14 +63,17 @@ class Account:
 
     @property
     def is_short(self) -> bool:
-        """Less was read than is declared. Unknown, hence False, where the time line jumped or reading was stopped."""
+        """Less was read than is declared. Unknown, hence False, where reading was stopped.
+
+        A time line that jumps back goes on from where it was, so it ends no earlier than the container's own.
+        """
         if self.progress.undecoded_from_s is not None:
             return True
         if self.declared_s is None or self.progress.stopped:
             return False
         if self.packets is None:
             return True
-        if self.packets.jumps or self.packets.too_long:
+        if self.packets.too_long:
             return False
         slack_s = min(_TOLERANCE_S, _TOLERANCE_SHARE * self.declared_s) + 2 * self.packets.frame_s
         return self.read_to_s < self.declared_s - slack_s
@@ -112,18 +120,34 @@ class Account:
         """There is something in the track, and no picture came of it."""
         return not self.decoded and (self.packets is None or self.packets.count > 0)
 
-    def shortfalls(self) -> Iterator[tuple[Reason, str]]:
-        """Yield what is missing of the track, with a sentence each."""
+    def shortfalls(self) -> list[tuple[Reason, str]]:
+        """Return what is missing of the track, with a sentence each."""
+        known = list(self._known())
+        if self.container_damage and self.failure is None and all(reason is not Reason.DAMAGED for reason, _ in known):
+            to = f" to {self.read_to_s:.1f} s" if self.read_to_s else ""
+            found = f"pictures were found{to}, more may be missing"
+            known.append((Reason.DAMAGED, f"{self.container_damage}; {found}"))
+        return known
+
+    def _known(self) -> Iterator[tuple[Reason, str]]:
         if self.failure is not None:
             yield self.failure.reason, self.failure.detail
         elif self.has_undecodable:
             yield Reason.DAMAGED, "none of its pictures can be decoded"
         elif self.is_short:
-            declared = "" if self.declared_s is None else f" of {self.declared_s:.1f} s declared"
-            what = "the file could be read" if self.declared_by_file else "pictures decoded"
-            yield Reason.DAMAGED, f"{what} to {self.read_to_s:.1f} s{declared}"
+            yield Reason.DAMAGED, self._short_of()
         yield from self._stops()
         yield from self._damage()
+
+    def _short_of(self) -> str:
+        if self.declared_s is None:
+            declared = ""
+        elif self.read_to_s < self.declared_s - _SHOWN_S:
+            declared = f" of {self.declared_s:.1f} s declared"
+        else:
+            return f"pictures after {self.read_to_s:.1f} s, where it is said to end, cannot be decoded"
+        what = "the file could be read" if self.declared_by_file else "pictures decoded"
+        return f"{what} to {self.read_to_s:.1f} s{declared}"
 
     def _stops(self) -> Iterator[tuple[Reason, str]]:
         if self.packets is not None and self.packets.too_long:

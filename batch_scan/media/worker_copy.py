@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
@@ -22,10 +22,12 @@ from batch_scan.media.soundframes import (
     is_aac,
     mp3_header,
 )
-from batch_scan.media.timeline import HOLE_MIN_S, Timeline
+from batch_scan.media.timeline import HOLE_MIN_S, RESTART_S, Timeline
+from batch_scan.media.worker_counters import TRANSPORT_LOST, LostTransport
 from batch_scan.media.worker_late import GROWING_FORMATS, demuxed, late_sound
 from batch_scan.media.worker_mux import MARGIN_BYTES, Muxer, written
 from batch_scan.media.worker_open import LIBAV_TICKS_PER_S, TELLING_FORMATS, only_sound, open_media
+from batch_scan.media.worker_unread import Unread
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
@@ -45,9 +47,19 @@ _PART_BYTES: Final = 1 << 20
 _MAX_AT: Final = 1 << 58
 """A place beyond this many flicks is none: it would be thirteen years away."""
 _JITTER: Final = round(HOLE_MIN_S * FLICKS_PER_S)
+_FARTHEST_LAST: Final = round(RESTART_S * FLICKS_PER_S)
+"""Of a last packet no other tells whether its time is right."""
 _WARM_UP: Final = FLICKS_PER_S // 4
 """Packets that nobody is to hear are handed on where they end at the beginning and are no longer than this: decoders
 warm up with them."""
+
+
+class _Timed(NamedTuple):
+    """A packet, its header, and when its own time says that it is heard."""
+
+    packet: Packet[AudioStream]
+    frame: Frame
+    at: int
 
 
 class _NotCopiedError(Exception):
@@ -72,6 +84,7 @@ class TrackCopy:
         self._recent: deque[tuple[Packet[AudioStream], int]] = deque(maxlen=MAX_LEAD_FRAMES)
         """Packets, and where they begin on the track's line."""
         self._takers: list[_Taker] = []
+        self._held: _Timed | None = None
         self._fixed: Frame | None = None
         self._kind: tuple[int, int] | None = None
         self._begins = self._breaks = self._frames = 0
@@ -81,6 +94,7 @@ class TrackCopy:
         self._good_bytes = self._stray_bytes = self._stray_after_bytes = 0
         """Bytes in frames, in what is none between them, and in what is none after the last one so far."""
         self._lost: list[tuple[int, int]] = []
+        self._unread = Unread(request["path"], "")
         self._complaint = ""
         self._longest = round(request["max_s"] * FLICKS_PER_S)
         self._too_long = False
@@ -103,24 +117,37 @@ class TrackCopy:
             self._send(wire.pack_json(wire.Kind.TALLY, tally))
 
     def _copy(self, container: InputContainer, stream: AudioStream) -> None:
+        self._unread = Unread(self._request["path"], container.format.name)
         num, den = (stream.time_base or Fraction(1)).as_integer_ratio()
         num *= FLICKS_PER_S
         start = (container.start_time or 0) * FLICKS_PER_S // LIBAV_TICKS_PER_S
         index, frame_of = stream.index, self._mp3 if self._is_mp3 else self._aac
+        lost = LostTransport(self._request["path"], container.format.name)
         for packet in demuxed(container, self._note_demuxer_failure):
             if not packet.size or packet.stream_index != index:
                 continue
+            self._unread.note(packet)
+            if lost.is_before(packet):
+                self._complaint = self._complaint or TRANSPORT_LOST
             pts = packet.pts
-            at = self._next if pts is None else pts * num // den - start
+            at = self._joining if pts is None else pts * num // den - start
             frame = frame_of(stream, packet)
             if not self._takers:
                 self._takers = self._begin(stream, frame)
             if frame is None:
                 self._note_stray(packet.size)
             elif not packet.is_discard or (not self._frames and at >= -_WARM_UP):
-                self._take(packet, frame, at if abs(at) < _MAX_AT else self._next)
+                self._put(_Timed(packet, frame, at if abs(at) < _MAX_AT else self._joining))
                 if self._too_long:
                     return
+        if self._held is not None:
+            is_wrong = abs(self._held.at - self._next) > _FARTHEST_LAST
+            self._take(self._held._replace(at=self._next) if is_wrong else self._held)
+
+    @property
+    def _joining(self) -> int:
+        """When a packet is heard that joins on to what came last."""
+        return self._next if self._held is None else self._held.at + self._held.frame.length
 
     # ------------------------------------------------------------------------------------------------------- frames
 
@@ -165,7 +192,22 @@ class TrackCopy:
         ]
         return [_Taker(stream, self._request["codec"], each, frame.kind) for each in rules]
 
-    def _take(self, packet: Packet[AudioStream], frame: Frame, at: int) -> None:
+    def _put(self, timed: _Timed) -> None:
+        """Take a packet, or hold one whose time leaps until the next one tells: one wrong time is no hole."""
+        held, self._held = self._held, None
+        if held is not None:
+            as_if_none = self._next + held.frame.length
+            is_wrong = abs(timed.at - as_if_none) < _JITTER
+            self._take(held._replace(at=self._next) if is_wrong else held)
+            if self._too_long:
+                return
+        if self._frames and abs(timed.at - self._next) >= _JITTER:
+            self._held = timed
+        else:
+            self._take(timed)
+
+    def _take(self, timed: _Timed) -> None:
+        packet, frame, at = timed
         if packet.is_corrupt or frame.is_spoiled:
             self._complaint = self._complaint or "a packet is marked as corrupt, or holds no sound"
             self._spoiled += frame.length
@@ -248,6 +290,7 @@ class TrackCopy:
             "too_long": self._too_long,
             "complaint": self._log.complaint or self._complaint,
             "container_complaint": self._log.complaint_of(name),
+            "unread": None if self._too_long else self._unread.tally(),
             "late": late_sound(container) if name in GROWING_FORMATS else "",
         }
 

@@ -1,4 +1,4 @@
-"""Which packets of H.264 hold but the second field of a picture, in a decoder worker. Pure.
+"""Which packets of H.264 hold but the second field of a picture, and what others lean on, in a decoder worker. Pure.
 
 H.264 may code a picture as two fields, one after the other, as broadcasts and camcorders do. MP4 and Matroska keep both
 in one sample. Of MPEG-TS, libav makes a packet of each: with a time of its own where the multiplexer gave it one, with
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _SLICES: Final = frozenset({1, 2, 5})
+_ANEW: Final = 5
+"""A slice of an instantaneous decoding refresh."""
 _SEQUENCE: Final = 7
 _PICTURE: Final = 8
 _KIND_MASK: Final = 0x1F
@@ -35,6 +37,7 @@ _MAX_SLICE_BYTES: Final = 32
 _MAX_SEQUENCE: Final = 31
 _MAX_PICTURE: Final = 255
 _MAX_COUNTER: Final = 12
+_MAX_REFERENCES: Final = 16
 _MOST: Final = (1 << 32) - 2
 
 
@@ -42,6 +45,7 @@ _MOST: Final = (1 << 32) - 2
 class _Sequence:
     has_fields: bool
     counter_bits: int
+    references: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class FieldPairs:
         self._sequence_of: dict[int, int] = {}
         self._has_fields = False
         self._first: _Field | None = None
+        self._slice_kind = 0
         data = untrusted_extradata or b""
         self._length_bytes = (data[4] & 3) + 1 if len(data) > 6 and data[0] == 1 else 0  # noqa: PLR2004 - avcC
         if self._is_known:
@@ -75,6 +80,11 @@ class FieldPairs:
         """Say whether the last packet asked about holds a field whose other one is still to come, if at all."""
         return self._first is not None
 
+    @property
+    def begins_anew(self) -> bool:
+        """Say whether the last packet asked about, if it is a keyframe, has decoders forget all that came before it."""
+        return not self._is_known or self._slice_kind == _ANEW
+
     def is_second(self, untrusted_packet: memoryview, *, is_key: bool) -> bool:
         """Say whether a packet holds the second field of the picture that the packet before it began.
 
@@ -84,11 +94,7 @@ class FieldPairs:
         """
         if not self._is_known or not (self._has_fields or is_key):
             return False
-        if self._length_bytes:
-            units = _by_length(untrusted_packet, self._length_bytes)
-        else:
-            units = _between_start_codes(bytes(untrusted_packet[:_MAX_HEAD_BYTES]))
-        first, field = self._first, self._begun(units)
+        first, field = self._first, self._begun(self._units(untrusted_packet))
         pairs = (
             first is not None
             and field is not None
@@ -97,12 +103,30 @@ class FieldPairs:
         self._first = None if pairs else field
         return pairs
 
+    @property
+    def most_needed(self) -> int:
+        """How many pictures are kept for the prediction of others, at most."""
+        return max((known.references for known in self._sequences.values()), default=_MAX_REFERENCES)
+
+    def is_needed(self, untrusted_packet: memoryview) -> bool:
+        """Say whether others may be predicted from the picture in a packet; unknown, hence True, of other codecs."""
+        if not self._is_known:
+            return True
+        slices = (unit[0] for unit in islice(self._units(untrusted_packet), _MAX_UNITS) if _is_slice(unit))
+        return bool(next(slices, _NEEDED_MASK) & _NEEDED_MASK)
+
+    def _units(self, untrusted_packet: memoryview) -> Iterator[bytes]:
+        if self._length_bytes:
+            return _by_length(untrusted_packet, self._length_bytes)
+        return _between_start_codes(bytes(untrusted_packet[:_MAX_HEAD_BYTES]))
+
     def _begun(self, units: Iterable[bytes]) -> _Field | None:
         """Learn from what comes before the first slice, and return which field that is of; None of a whole picture."""
         for unit in islice(units, _MAX_UNITS):
             kind = unit[0] & _KIND_MASK if unit else 0
             try:
                 if kind in _SLICES:
+                    self._slice_kind = kind
                     return self._field(_Bits(unit[1:_MAX_SLICE_BYTES]), is_needed=bool(unit[0] & _NEEDED_MASK))
                 if kind == _SEQUENCE:
                     self._learn_sequence(_Bits(unit[1:]))
@@ -129,6 +153,10 @@ class FieldPairs:
             return None
         number = bits.u(sequence.counter_bits)
         return _Field((number, is_needed), bool(bits.u(1))) if bits.u(1) else None
+
+
+def _is_slice(unit: bytes) -> bool:
+    return bool(unit) and unit[0] & _KIND_MASK in _SLICES
 
 
 class _Bits:
@@ -180,11 +208,11 @@ def _sequence(bits: _Bits) -> tuple[int, _Sequence]:
         bits.ue()
         for _ in range(bits.ue()):
             bits.ue()
-    bits.ue()  # max_num_ref_frames
+    references = bits.ue(_MAX_REFERENCES)
     bits.u(1)
     bits.ue()  # width
     bits.ue()  # height
-    return number, _Sequence(not bits.u(1), counter_bits)
+    return number, _Sequence(not bits.u(1), counter_bits, references)
 
 
 def _skip_colours(bits: _Bits) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -14,6 +16,7 @@ from batch_scan.media.interface import FrameMode
 from batch_scan.media.wanted import WantedTimes, spread
 from batch_scan.media.ways import FrameWork, Whole
 from batch_scan.media.worker_account import Account
+from batch_scan.media.worker_container import container_damage
 from batch_scan.media.worker_decode import TrackDecoder
 from batch_scan.media.worker_late import late_tracks
 from batch_scan.media.worker_open import has_no_decoder, open_media
@@ -43,6 +46,12 @@ _MAKE_UP_TIMES: Final = cast("int", Flags.gen_pts.value)
 _CHUNK: Final = "skipping unsupported chunk"
 """Said of animated WebP by a libav that knows only the still kind."""
 
+_PACKED: Final = re.compile(rb"DivX\d+(?:b|Build)\d+p")
+_HEAD_BYTES: Final = 256 << 10
+
+_MAX_BELATED: Final = 64
+"""So many pictures may have been taken before the decoder marks one they lean on (`worker_spoilt`)."""
+
 _REORDERING_CODECS: Final = frozenset({"h264", "hevc"})
 
 
@@ -50,7 +59,7 @@ class TrackFrames:
     """Takes out the pictures of one track of a file. Use once.
 
     Args:
-        request: what the scanner asked for, as `decoder.frames_request` made it.
+        request: what the scanner asked for, as `frames.read_frames` makes it.
         track: the track, as `worker_probe` described it.
         log: libav's log.
         send: takes finished messages.
@@ -102,7 +111,8 @@ class TrackFrames:
         self._log.reset()
         with open_media(self._request["path"], self._request, self._log) as container:
             stream = self._stream(container)
-            if passing is PlainPass or _has_doubtful_times(container, stream):
+            is_packed = _is_packed(self._request["path"], container, stream)
+            if passing is PlainPass or is_packed or _has_doubtful_times(container, stream):
                 container.flags &= ~_MAKE_UP_TIMES
             account = self._account
             packets = TrackPackets(
@@ -112,12 +122,13 @@ class TrackFrames:
                 self._request["max_duration_s"],
                 all_tracks=account.declared_by_file and account.declared_s is not None,
             )
-            decoder = TrackDecoder(stream, packets, self._log, self._mode, self._request["max_pixels"])
+            most_px = self._request["max_pixels"]
+            decoder = TrackDecoder(stream, packets, self._log, self._mode, most_px, as_they_come=is_packed)
             maker = PictureMaker(self._request["longest_px"], self._request["jpeg_quality"], stream.sample_aspect_ratio)
             account.packets = packets
             pictures = passing(packets, decoder, account.progress)
             try:
-                self._sample(pictures, maker)
+                self._sample(pictures, decoder, maker)
             except Mistrusted as mistrusted:
                 self._whole = mistrusted.why
                 return False
@@ -127,20 +138,28 @@ class TrackFrames:
                 self._decoded += decoder.decoded
                 self._alone += pictures.alone if isinstance(pictures, SelectivePass) else 0
             self.late = late_tracks(container)
+            if not self._is_cover:
+                name = container.format.name
+                account.container_damage = container_damage(self._request["path"], name, packets, self._log)
             self._explain_nothing(decoder)
         return True
 
-    def _sample(self, pictures: Iterable[Shown], maker: PictureMaker) -> None:
+    def _sample(self, pictures: Iterable[Shown], decoder: TrackDecoder, maker: PictureMaker) -> None:
+        whole_s: deque[float] = deque(maxlen=_MAX_BELATED)
         for shown in pictures:
             time_s = 0.0 if self._is_cover else max(shown.time_s, 0.0)
+            self._account.damaged_at_s += _both(decoder.take_belated_s(), whole_s)
             if shown.is_damaged:
                 self._account.damaged_at_s.append(time_s)
+            else:
+                whole_s.append(shown.time_s)
             try:
                 self._sampler.add(shown, time_s, maker)
             except Exception:  # noqa: BLE001 - swscale and the encoder refuse hostile pictures with any exception
                 self._account.lost_at_s.append(time_s)
             if self._is_cover:
                 return
+        self._account.damaged_at_s += _both(decoder.take_belated_s(), whole_s)
 
     def _stream(self, container: InputContainer) -> VideoStream:
         stream = next((stream for stream in container.streams.video if stream.index == self._index), None)
@@ -193,6 +212,21 @@ class TrackFrames:
         )
 
 
+def _both(belated_s: list[float], whole_s: deque[float]) -> list[float]:
+    return [max(time_s, 0.0) for time_s in belated_s if time_s in whole_s]
+
+
 def _has_doubtful_times(container: InputContainer, stream: VideoStream) -> bool:
     """AVI says only when to decode; what libav makes of that for codecs that reorder deeply is wrong by pictures."""
     return container.format.name == "avi" and stream.codec_context.codec.canonical_name in _REORDERING_CODECS
+
+
+def _is_packed(path: str, container: InputContainer, stream: VideoStream) -> bool:
+    """Say whether two pictures may lie in one packet, and an empty one follows: DivX and Xvid with B-pictures in AVI.
+
+    Their encoders write so at the beginning of the film, in the words that libav's decoder looks for.
+    """
+    if container.format.name != "avi" or stream.codec_context.codec.canonical_name != "mpeg4":
+        return False
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs more than the read
+        return _PACKED.search(file.read(_HEAD_BYTES)) is not None

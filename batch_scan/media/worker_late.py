@@ -34,13 +34,15 @@ _NOUNS: Final = {"Audio": "sound", "Video": "picture"}
 
 
 def demuxed(container: InputContainer, on_failure: Callable[[], None]) -> Iterator[Packet[Any]]:
-    """Yield packets until the end of the file, or until the demuxer only fails."""
+    """Yield packets until the end of the file, or until the demuxer only fails; tell of each time that it fails."""
     failures = 0
     while failures < _MAX_ERRORS_IN_A_ROW:
         try:
             for packet in container.demux():
                 failures = 0
                 yield packet
+        except IndexError:  # PyAV's own, at the end, of tracks that came to light on the way: no damage
+            failures += 1
         except Exception:  # noqa: BLE001 - PyAV raises builtins of any kind; what is missing is counted later
             failures += 1
             on_failure()

@@ -46,8 +46,10 @@ _PICTURE_TOO_LARGE: Final = re.compile(r"Picture size \d+x\d+ (is invalid|exceed
 _MISSING_BEFORE: Final = re.compile(
     r"mmco: unref short failure|reference picture missing|Missing reference picture|co located POCs unavailable"
     r"|Could not find ref with POC|number of reference frames|Frame num gap|non-existing [PS]PS|no frame!"
+    r"|Skipping invalid undecodable NALU"
 )
-"""What decoders say where decoding begins in mid-stream, as ours does on purpose; damage itself they call otherwise."""
+"""What decoders say where something that came before is missing: where decoding begins in mid-stream, as ours does on
+purpose, and where packets were lost. Of H.264 that may be all that is said of such, of HEVC but the last, a warning."""
 
 _BLIND: Final = {"skip_frame": "all"}
 """libav decodes pictures to know what is in a file: 7.4 of the 7.8 ms that it takes to open a clip at 480 lines. The
@@ -60,6 +62,8 @@ _PICTURE_SUFFIXES = (
         ".jpeg",
         ".jpe",
         ".jfif",
+        ".jps",
+        ".mpo",
         ".png",
         ".gif",
         ".bmp",
@@ -98,6 +102,7 @@ class LogState:
     errors: int
     demuxer_errors: int
     demuxer_complaints: int
+    untrusted_demuxer_error: str
     untrusted_complaint: str
     untrusted_complaints: dict[str, str]
 
@@ -110,14 +115,21 @@ class LibavLog(logging.Handler):
         self.untrusted_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self.errors = 0
         """Errors of any component since `reset`, those left out that only tell of pictures not decoded before."""
+        self.missing = 0
+        """What was left out there."""
         self.demuxer_errors = 0
-        """Errors of the component named by `demuxer` since `reset`."""
+        """Errors of the component named by `demuxer` since `reset`, and ..."""
+        self.demuxer_error = ""
+        """... the last of them; untrusted."""
         self.demuxer_complaints = 0
         """Errors and warnings of that component since `reset`."""
         self.demuxer = ""
+        self.is_decoding = False
+        """What is said now is no demuxer's: of GIF, FLV and others libav calls the decoder by the same name."""
         self.complaint = ""
         """The last error of any component since `reset`, or warning that something is corrupt; untrusted."""
         self._complaints: dict[str, str] = {}
+        self._opening: list[tuple[str, str]] = []
         root = logging.getLogger(_LOG_ROOT.rstrip("."))
         root.propagate = False
         root.addHandler(self)
@@ -128,20 +140,35 @@ class LibavLog(logging.Handler):
         """Keep one line."""
         line = record.getMessage()
         self.untrusted_lines.append(line)
-        is_demuxer = record.name == _LOG_ROOT + self.demuxer
+        is_demuxer = record.name == _LOG_ROOT + self.demuxer and not self.is_decoding
         self.demuxer_complaints += is_demuxer
-        if record.levelno >= logging.ERROR and not _MISSING_BEFORE.search(line):
+        if _MISSING_BEFORE.search(line):
+            self.missing += 1
+        elif record.levelno >= logging.ERROR:
             self.errors += 1
-            self.demuxer_errors += is_demuxer
+            if is_demuxer:
+                self.demuxer_errors += 1
+                self.demuxer_error = line
+            elif not self.demuxer:
+                self._opening.append((record.name, line))
         if record.levelno >= logging.ERROR or "corrupt" in line.lower():
             self.complaint = self._complaints[record.name] = line
 
     def reset(self) -> None:
         """Forget everything: the next file begins."""
         self.untrusted_lines.clear()
-        self.errors = self.demuxer_errors = self.demuxer_complaints = 0
-        self.demuxer = self.complaint = ""
+        self.errors = self.missing = self.demuxer_errors = self.demuxer_complaints = 0
+        self.demuxer = self.demuxer_error = self.complaint = ""
         self._complaints.clear()
+        self._opening.clear()
+
+    def opened(self, demuxer: str) -> None:
+        """Name the demuxer: from now on what it says is known for its own, and so is what it said until now."""
+        self.demuxer = demuxer
+        said = [line for name, line in self._opening if name == _LOG_ROOT + demuxer]
+        self._opening.clear()
+        self.demuxer_errors += len(said)
+        self.demuxer_error = said[-1] if said else self.demuxer_error
 
     def state(self) -> LogState:
         """Return all that was said of the file so far."""
@@ -150,6 +177,7 @@ class LibavLog(logging.Handler):
             self.errors,
             self.demuxer_errors,
             self.demuxer_complaints,
+            self.demuxer_error,
             self.complaint,
             dict(self._complaints),
         )
@@ -159,7 +187,8 @@ class LibavLog(logging.Handler):
         self.reset()
         self.untrusted_lines.extend(state.untrusted_lines)
         self.errors, self.demuxer_errors = state.errors, state.demuxer_errors
-        self.demuxer_complaints, self.complaint = state.demuxer_complaints, state.untrusted_complaint
+        self.demuxer_complaints, self.demuxer_error = state.demuxer_complaints, state.untrusted_demuxer_error
+        self.complaint = state.untrusted_complaint
         self._complaints |= state.untrusted_complaints
 
     def complaint_of(self, component: str) -> str:
@@ -220,7 +249,7 @@ def open_container(path: str, limits: dict[str, int], log: LibavLog, *, blind: b
     except Exception as error:  # noqa: BLE001 - PyAV raises builtins of any kind on hostile files
         raise open_failure(error, log) from None
     try:
-        log.demuxer = container.format.name
+        log.opened(container.format.name)
         _check_size(container, limits, log)
     except BaseException:
         container.close()

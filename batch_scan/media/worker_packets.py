@@ -7,14 +7,18 @@ that what reads on sees packets in decoding order with a time line that only mov
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from av.stream import Discard
 
+from batch_scan.media.worker_container import Marks
 from batch_scan.media.worker_fields import FieldPairs
 from batch_scan.media.worker_late import demuxed
 from batch_scan.media.worker_open import LIBAV_TICKS_PER_S
+from batch_scan.media.worker_voids import Voids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
 _FALLBACK_RATE: Final = 25.0
 _MAX_RATE: Final = 1000.0
 _JUMP_BACK_S: Final = 1.0
+_MAX_REORDERED: Final = 17
+"""Pictures between the decoding of one and its being shown: 16 (H.264 and HEVC, `max_num_reorder`), and itself."""
+_LEAP_S: Final = 3600.0
+"""A time beyond all that is looked at, and so far from the one before, is none; the film goes on where it was."""
 _HOLE_S: Final = 1.0
 _DOUBT_S: Final = 2.0
 """A hole is damage where the demuxer complained that shortly before; without complaint the film is just so."""
@@ -45,7 +53,9 @@ class TrackPacket:
     shift_s: float
     """What its time line is shifted by against the container's, for the times of pictures decoded from it."""
     breaks: bool
-    """The container's times jumped back before this packet; the time line goes on, the decoder has to start afresh."""
+    """The container's times jumped before this packet; the time line goes on, the decoder has to start afresh."""
+    is_anew: bool = True
+    """A keyframe from which on nothing names pictures before it; unknown of those of other codecs than H.264."""
     is_second: bool = False
     """It holds but the second field of the picture that the packet before it began, and has the times of that one."""
 
@@ -66,12 +76,15 @@ class TrackPackets:
         first_decoded_ticks: decoding time of its first packet, in the track's own unit.
         tick_s: the track's own unit of time, seconds.
         frame_s: how long one picture is shown, as far as the container knows.
-        jumps: how often the container's times jumped back.
+        jumps: how often the container's times jumped back, or to nowhere.
         first_s: when the first picture is shown, be it one that nothing can be decoded from; None before it.
         promised_s: when the first is shown that decoding can start at, or that follows such a one; None before it.
         has_corrupt_start: packets before that are known to be damaged.
         holes: stretches without packets where the demuxer met damage, as (start, end) seconds.
         too_long: reading stopped at the limit of duration.
+        demux_failures: how often the demuxer could not read on.
+        marks: which packets the demuxer marked as damaged.
+        voids: zeros where pictures were.
     """
 
     def __init__(
@@ -87,9 +100,13 @@ class TrackPackets:
         self._start_s = (container.start_time or 0) / LIBAV_TICKS_PER_S
         self._shift_s = 0.0
         self._last_order_s: float | None = None
+        self._was_by_showing = False
+        self._packets_each = 1
         self._seen_doubts = 0
-        self._doubted_at_s = -math.inf
-        self._demux_failures = 0
+        self._doubted_at_s = math.inf if log.demuxer_errors else -math.inf  # what was met by then may be anywhere
+        self.demux_failures = 0
+        self.marks = Marks(container.format.name)
+        self.voids = Voids(container.format.name)
         rate = float(stream.average_rate or stream.guessed_rate or _FALLBACK_RATE)
         self.frame_s = 1 / rate if 0 < rate <= _MAX_RATE else 1 / _FALLBACK_RATE
         self.end_s = 0.0
@@ -144,25 +161,61 @@ class TrackPackets:
         return begins and not packet.is_key and self._pairs.awaits_second
 
     def _read(self) -> Iterator[TrackPacket]:
-        for packet in demuxed(self._container, self._note_failure):
+        for packet in self._with_possible_times():
             if not packet.size:
                 continue
             if packet.stream_index != self._stream.index:
                 self._note_other(packet)
                 continue
+            if self.voids.is_bare:
+                self.voids.note(packet)
             placed = self._before = self._placed(packet)
             if placed.time_s is not None and placed.time_s > self._max_duration_s:
                 self.too_long = True
                 return
             yield placed
 
+    def _with_possible_times(self) -> Iterator[Packet[Any]]:
+        """Yield what the demuxer gives; a picture that is said to be shown impossibly late has its time to decode.
+
+        Taken at its word it would stand for all that is shown between, and that would not be looked at.
+        """
+        packets = demuxed(self._container, self._note_failure)
+        ahead: deque[Packet[Any]] = deque()
+        while (packet := ahead.popleft() if ahead else next(packets, None)) is not None:
+            if self._is_late(packet) and not self._is_reached(packet, ahead, packets):
+                packet.pts = packet.dts
+            yield packet
+
+    def _is_late(self, packet: Packet[Any]) -> bool:
+        if packet.stream_index != self._stream.index or packet.pts is None or packet.dts is None:
+            return False
+        return (packet.pts - packet.dts) * self.tick_s > _MAX_REORDERED * self.frame_s
+
+    def _is_reached(self, packet: Packet[Any], ahead: deque[Packet[Any]], packets: Iterator[Packet[Any]]) -> bool:
+        """Say whether decoding gets to when a picture is shown before more pictures than can be reordered, or the end.
+
+        Reads as far ahead as that takes.
+        """
+        passed = 0
+        for following in chain(tuple(ahead), _kept(packets, ahead)):
+            if following.stream_index != self._stream.index or following.dts is None:
+                continue
+            if packet.pts is None or following.dts >= packet.pts:
+                return True
+            passed += 1
+            if passed > self._packets_each * _MAX_REORDERED:
+                return False
+        return True
+
     def _note_failure(self) -> None:
-        self._demux_failures += 1
+        self.demux_failures += 1
 
     def _placed(self, packet: Packet[Any]) -> TrackPacket:
         breaks = self._follow_jump(packet)
         is_second = self._pairs.is_second(memoryview(packet), is_key=packet.is_keyframe)
         if is_second and not breaks and self._before is not None:
+            self._packets_each = 2
             return self._second_field(packet, self._before)
         if not self.count:
             self.first_decoded_ticks = packet.dts
@@ -181,9 +234,13 @@ class TrackPackets:
             if packet.is_keyframe:
                 self._note_keyframe(known_s)
             self._note_promise(packet, known_s)
-        return TrackPacket(packet, time_s, decoded_s, self._shift_s, breaks)
+        if packet.is_corrupt or self.marks.waits:
+            self.marks.note(packet, self._last_order_s, breaks=breaks, picture_s=self.frame_s)
+        return TrackPacket(packet, time_s, decoded_s, self._shift_s, breaks, self._pairs.begins_anew)
 
     def _second_field(self, packet: Packet[Any], first: TrackPacket) -> TrackPacket:
+        if packet.is_corrupt or self.marks.waits:
+            self.marks.note(packet, self._last_order_s, breaks=False, picture_s=self.frame_s)
         if first.time_s is not None:
             self._note_hole(packet, first.time_s)
             length_s = sum(field.duration or 0 for field in (first.packet, packet)) * self.tick_s or self.frame_s
@@ -220,7 +277,11 @@ class TrackPackets:
         if ticks is None:
             return False
         order_s = self.time_of(ticks, self._shift_s)
-        jumped = self._last_order_s is not None and order_s < self._last_order_s - _JUMP_BACK_S
+        by_showing, self._was_by_showing = self._was_by_showing or packet.dts is None, packet.dts is None
+        slack_s = _JUMP_BACK_S + by_showing * _MAX_REORDERED * self.frame_s
+        is_back = self._last_order_s is not None and order_s < self._last_order_s - slack_s
+        is_nowhere = order_s > self._max_duration_s and order_s - self.end_s > _LEAP_S
+        jumped = is_back or is_nowhere
         if jumped:
             self.jumps += 1
             self._shift_s += self.end_s - order_s
@@ -229,14 +290,29 @@ class TrackPackets:
         return jumped
 
     def _note_hole(self, packet: Packet[Any], time_s: float) -> None:
-        doubts = self._log.demuxer_complaints + self._demux_failures
+        doubts = self._log.demuxer_complaints + self.demux_failures
         if packet.is_corrupt or doubts > self._seen_doubts:
             self._doubted_at_s = self.end_s
         self._seen_doubts = doubts
         if time_s > self.end_s + _HOLE_S and self.end_s - self._doubted_at_s <= _DOUBT_S:
             self.holes.append((self.end_s, time_s))
 
+    @property
+    def most_needed(self) -> int:
+        """How many pictures decoders keep for the prediction of others, at most."""
+        return self._pairs.most_needed
+
+    def is_needed(self, packet: TrackPacket) -> bool:
+        """Say whether other pictures may be predicted from the one in a packet."""
+        return self._pairs.is_needed(memoryview(packet.packet))
+
     def _note_other(self, packet: Packet[Any]) -> None:
         if packet.pts is not None and packet.time_base:
             end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._start_s
             self.file_end_s = max(self.file_end_s, end_s)
+
+
+def _kept(packets: Iterator[Packet[Any]], ahead: deque[Packet[Any]]) -> Iterator[Packet[Any]]:
+    for packet in packets:
+        ahead.append(packet)
+        yield packet

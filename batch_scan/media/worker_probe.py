@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _MATROSKA_DURATION: Final = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)")
 _COUNTED_FORMATS: Final = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "dts", "loas", "truehd"})
 _GUESSED: Final = "Estimating duration from bitrate"
+_NO_START: Final = "stream {} : no TS found at start of file"
+"""Of a track that begins too late in a transport or program stream for its length to be known: it gets the file's."""
+_COUNT_FROM_FILE: Final = ("matroska", "flv")
+"""Containers that count the length of a track from the start of the file (`coverage.declared_length_s`)."""
 
 
 def describe(container: InputContainer, log: LibavLog) -> dict[str, Any]:
@@ -30,11 +34,12 @@ def describe(container: InputContainer, log: LibavLog) -> dict[str, Any]:
     pictures will be read from beginning to end anyway: `late` is then a sentence about such tracks, else empty.
     """
     guessed = log.said(_GUESSED)
-    tracks = [_track(stream, guessed=guessed) for stream in container.streams if stream.type in {"audio", "video"}]
+    media = [stream for stream in container.streams if stream.type in {"audio", "video"}]
+    tracks = [_track(stream, guessed=guessed or log.said(_NO_START.format(stream.index))) for stream in media]
     known = [track["duration_s"] for track in tracks if not track.get("is_cover")]
     duration_s = None if guessed else _positive((container.duration or 0) / LIBAV_TICKS_PER_S)
     if known and all(known):
-        duration_s = max(known)
+        duration_s = max(*known, min(_end_s(container), duration_s or 0.0))
     if duration_s is None and container.format.name in _COUNTED_FORMATS and len(tracks) == 1:
         duration_s = tracks[0]["duration_s"] = _counted(container)
     late = ""
@@ -42,6 +47,19 @@ def describe(container: InputContainer, log: LibavLog) -> dict[str, Any]:
         read_through(container)
         late = late_tracks(container)
     return {"container": container.format.name, "duration_s": duration_s, "tracks": tracks, "late": late}
+
+
+def _end_s(container: InputContainer) -> float:
+    """Return when the last track ends, by its beginning and length; seconds from the start of the file."""
+    if container.format.name.startswith(_COUNT_FROM_FILE):
+        return 0.0
+    start_s = (container.start_time or 0) / LIBAV_TICKS_PER_S
+    ends_s = [
+        float(stream.start_time * stream.time_base) - start_s + (declared_duration(stream) or 0.0)
+        for stream in container.streams
+        if stream.start_time is not None and stream.time_base is not None and not is_cover(stream)
+    ]
+    return max(ends_s, default=0.0)
 
 
 def is_read_by_probe(container: InputContainer) -> bool:

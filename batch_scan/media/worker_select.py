@@ -93,7 +93,7 @@ class SelectivePass:
             self._undecodable_from_s = time_s
             self._decoder.restart()
         is_long = time_s - self._undecodable_from_s > self._progress.lead_in_s
-        if is_long or self._decoder.send(packet, whole=True, blame=False):
+        if is_long or self._decoded(packet, whole=True, blame=False):
             raise Mistrusted(Whole.NO_KEYFRAME)
         return True
 
@@ -170,7 +170,7 @@ class SelectivePass:
 
     def _decoded_alone(self, packets: list[TrackPacket]) -> Shown | None:
         self._decoder.restart()
-        shown = [one for packet in packets for one in self._decoder.send(packet, whole=True)] + self._decoder.drain()
+        shown = [one for packet in packets for one in self._decoded(packet, whole=True)] + self._rest()
         self.alone += 1
         return next((one for one in shown if abs(one.time_s - shown_s(packets[0])) <= EPSILON_S), None)
 
@@ -222,14 +222,25 @@ class SelectivePass:
 
     def _drained(self) -> Iterator[Shown]:
         """Have the wanted picture that is inside the decoder."""
-        yield from self._offer(self._decoder.drain())
+        yield from self._offer(self._rest())
         if self._is_hungry() and not self._progress.stopped:
             raise Mistrusted(Whole.OTHER_TIMES)
 
     def _send(self, packet: TrackPacket, *, blame: bool = True) -> Iterator[Shown]:
         whole = self._wanted.wants(shown_s(packet))
         self._sent_to_s = max(self._sent_to_s, shown_s(packet))
-        yield from self._offer(self._decoder.send(packet, whole=whole, blame=blame))
+        yield from self._offer(self._decoded(packet, whole=whole, blame=blame))
+
+    def _decoded(self, packet: TrackPacket, *, whole: bool, blame: bool = True) -> list[Shown]:
+        return self._trusted(self._decoder.send(packet, whole=whole, blame=blame))
+
+    def _rest(self) -> list[Shown]:
+        return self._trusted(self._decoder.drain())
+
+    def _trusted(self, pictures: list[Shown]) -> list[Shown]:
+        if self._decoder.is_misled:
+            raise Mistrusted(Whole.NO_KEYFRAME)
+        return pictures
 
     def _offer(self, pictures: list[Shown]) -> Iterator[Shown]:
         for shown in pictures:
@@ -262,8 +273,8 @@ class SelectivePass:
         if self._fresh and self._held:
             self._decoder.restart()
         for packet in self._held:
-            self._decoder.send(packet, whole=shown_s(packet) >= reach_s - EPSILON_S)
-        self._decoder.drain()
+            self._decoded(packet, whole=shown_s(packet) >= reach_s - EPSILON_S)
+        self._rest()
         last = self._decoder.last
         if last is None or abs(last.time_s - reach_s) > EPSILON_S:
             raise Mistrusted(Whole.OTHER_TIMES)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batch_scan.errors import MediaError
 from batch_scan.media import wire
+from batch_scan.media.worker_counters import TRANSPORT_LOST, LostTransport
 from batch_scan.media.worker_late import GROWING_FORMATS, demuxed, late_sound
 from batch_scan.media.worker_open import (
     LIBAV_TICKS_PER_S,
@@ -20,6 +21,7 @@ from batch_scan.media.worker_open import (
     open_media,
 )
 from batch_scan.media.worker_resample import SAMPLE_BYTES, Resampler, shape_of
+from batch_scan.media.worker_unread import Unread
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class TrackSound:
         self._frames = 0
         self._refused = 0
         self._unheard = _Unheard()
+        self._unread = Unread(request["path"], "")
         self._before_ticks: int | None = None
         self._start = 0
         self._tick_num = self._tick_den = 1
@@ -73,12 +76,17 @@ class TrackSound:
                 raise MediaError(Reason.CODEC_UNSUPPORTED, f"no decoder for sound track {stream.index}")
             stream.codec_context.thread_count = 1
             stream.codec_context.thread_type = "NONE"
+            self._unread = Unread(self._request["path"], container.format.name)
             self._tick_num, self._tick_den = (stream.time_base or Fraction(1)).as_integer_ratio()
             rate_hz = self._request["rate_hz"]
             self._start = round((container.start_time or 0) * rate_hz / LIBAV_TICKS_PER_S)
+            lost = LostTransport(self._request["path"], container.format.name)
             for packet in demuxed(container, self._note_demuxer_failure):
                 if packet.size and packet.stream_index == stream.index:
+                    if lost.is_before(packet):
+                        self._complaint = self._complaint or TRANSPORT_LOST
                     self._unheard.note(packet)
+                    self._unread.note(packet)
                     self._decode(stream, packet)
             unheard_ticks = self._unheard.ticks
             self._decode(stream, None)
@@ -123,7 +131,7 @@ class TrackSound:
         self._keep(self._resampler.put(frame, at))
         self._frames += 1
         if self._before_ticks is None:
-            self._before_ticks = self._unheard.ticks
+            self._before_ticks = self._unheard.before_last
         self._unheard = _Unheard()
 
     def _end_shape(self) -> None:
@@ -155,6 +163,7 @@ class TrackSound:
             "unheard_before_s": self._seconds(self._before_ticks or 0),
             "complaint": self._log.complaint or self._complaint,
             "container_complaint": self._log.complaint_of(name),
+            "unread": self._unread.tally(),
             "late": late_sound(container) if name in GROWING_FORMATS else "",
         }
 
@@ -163,6 +172,8 @@ class _Unheard:
     """The packets since the last one that gave sound."""
 
     def __init__(self) -> None:
+        self.before_last = 0
+        """How long all but the last one last: that one may be what gives sound."""
         self._length = 0
         self._first: int | None = None
         self._end = 0
@@ -176,10 +187,12 @@ class _Unheard:
         """Take one more; one that nobody is to hear does not count."""
         if packet.is_discard:
             return
+        self.before_last = self.ticks
         length = max(packet.duration or 0, 0)
         self._length += length
         if packet.pts is not None:
-            self._first = packet.pts if self._first is None else self._first
+            if self._first is None:
+                self._first = self._end = packet.pts
             self._end = max(self._end, packet.pts + length)
 
 

@@ -167,7 +167,7 @@ async def test_bytes_that_are_no_sound_fall_short(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[60_000:100_000] = bytes(40_000)
     path.write_bytes(content)
-    assert any("bytes that are none, as many as 5.0 s" in gap for gap in shortfalls_of(await heard(path)))
+    assert any("no sound that can be read, as many as 5.0 s" in gap for gap in shortfalls_of(await heard(path)))
 
 
 async def test_sound_that_is_encrypted_falls_short(tmp_path: Path) -> None:

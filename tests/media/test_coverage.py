@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_scan.errors import MediaError
-from batch_scan.media.coverage import SoundRead, ends_within_ogg_page, judge
+from batch_scan.media.coverage import SoundRead, Unread, judge
 from batch_scan.media.interface import AudioTally
 from batch_scan.media.timeline import Hole, Timeline
 from batch_scan.vocabulary import Reason
@@ -125,6 +125,22 @@ def test_what_is_lost_is_found_among_many_holes() -> None:
     assert not read.is_lost(1000, 2000)
 
 
+@pytest.mark.parametrize(
+    ("length_s", "declared_s", "planned_s"), [(0.4, None, 12), (3, None, 15), (3, 12, 15), (3, 30, 30)]
+)
+def test_bytes_that_nobody_reads_are_told_and_planned_for(
+    length_s: float, declared_s: float | None, planned_s: float
+) -> None:
+    shortfalls, tally = judge(read_of(12, unread=Unread(20_000, length_s, 4.2)), timeline(), 1, declared_s)
+    assert tally == AudioTally(1, planned_s, 12)
+    if length_s < 0.5:
+        assert shortfalls == []
+    else:
+        assert shortfalls[-1].detail == (
+            "20,000 bytes at 4.2 s are no sound that can be read, as many as 3.0 s of it take"
+        )
+
+
 def test_cut_files_are_told() -> None:
     assert reasons(read_of(12, cut=True), 12) == [Reason.DAMAGED]
 
@@ -148,23 +164,3 @@ def test_a_track_that_falls_short_is_never_silent_about_it(
     shortfalls, tally = judge(read, timeline(), 1, declared_s)
     missing_s = tally.planned_s - tally.decoded_s
     assert shortfalls or (missing_s <= 2.0 and decoded and not any(damaged for *_, damaged in holes))
-
-
-def ogg_page(body: bytes) -> bytes:
-    lacing = bytes([255] * (len(body) // 255) + [len(body) % 255])
-    return b"OggS" + bytes(22) + bytes([len(lacing)]) + lacing + body
-
-
-@given(st.binary(max_size=2000), st.integers(0, 2100))
-def test_a_cut_within_an_ogg_page_shows(body: bytes, missing: int) -> None:
-    body = body.replace(b"OggS", b"oggs")
-    page = ogg_page(body)
-    assert not ends_within_ogg_page(b"\0" * 30 + page)
-    assert not ends_within_ogg_page(page + b"a tag of another kind")
-    kept = page[: max(4, len(page) - missing)]
-    assert ends_within_ogg_page(b"\0" * 30 + kept) == (len(kept) < len(page))
-
-
-def test_what_is_no_ogg_is_not_called_cut() -> None:
-    assert not ends_within_ogg_page(b"")
-    assert not ends_within_ogg_page(bytes(1000))

@@ -414,6 +414,34 @@ async def test_animated_webp_goes_through_the_program_that_knows_it(reader: Medi
     assert (taken.shortfalls, taken.tallies) == ([], [FrameTally(0, 4, 4, 0)])
 
 
+async def test_a_program_ends_with_who_reads_its_pictures(reader: MediaReader, tmp_path: Path) -> None:
+    path = make(tmp_path / "a.webp", *numbered_source(60), "-c:v", "libwebp_anim")
+    info = await reader.probe(path, is_lasting=False)
+    async with aclosing(reader.frames(path, info, FrameSpec(interval_s=0.1))) as told:
+        await anext(told)
+        assert opened_by_children(path)
+    assert not opened_by_children(path)
+
+
+async def test_what_the_program_leaves_out_at_a_bound_is_told(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.webp", *numbered_source(7), "-c:v", "libwebp_anim")
+    async with MediaReader(1) as reader:
+        few = await frames(reader, path, FrameSpec(interval_s=2.0, max_frames=3))
+        enough = await frames(reader, path, FrameSpec(interval_s=2.0, max_frames=4))
+    async with MediaReader(1, MediaLimits(max_wanted_frames=2)) as reader:
+        fewer = await frames(reader, path)
+    async with MediaReader(1, MediaLimits(max_duration_s=3.0)) as reader:
+        short = await frames(reader, path)
+    assert (few.numbers, fewer.numbers, short.numbers) == ([0, 20, 40], [0, 20], [0, 20])
+    told = [(one.reason, one.detail) for taken in (few, fewer, short) for one in taken.shortfalls]
+    assert told == [
+        (Reason.FRAME_CAP, "picture track 0: 3 pictures taken, to 4.0 s; more are wanted after"),
+        (Reason.FRAME_CAP, "picture track 0: 2 pictures taken, to 2.0 s; more are wanted after"),
+        (Reason.TOO_LONG, "picture track 0: pictures examined to 3 s; what is shown later is not looked at"),
+    ]
+    assert (enough.numbers, enough.shortfalls) == ([0, 20, 40, 60], [])
+
+
 async def test_a_decoder_over_its_memory_is_a_value_with_a_tally(film: Path) -> None:
     async with MediaReader(1, MediaLimits(memory_bytes=450 << 20)) as reader:
         assert (await frames(reader, film)).numbers == [0, 20, 40, 60, 80]

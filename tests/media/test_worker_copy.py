@@ -346,6 +346,42 @@ def test_a_hole_in_the_times_parts_chunks_and_is_told(tmp_path: Path, log: Libav
     assert before.end_s == pytest.approx(200 * 1152 / 44_100, abs=0.01)
 
 
+def with_times_of(content: bytes, moved: dict[int, int]) -> bytes:
+    """Return an FLV file whose sound tags, by number, are said to come later by so many milliseconds."""
+    changed, at, number = bytearray(content), 13, 0
+    while at < len(content):
+        if content[at] == 8:
+            time_ms = int.from_bytes(content[at + 7 : at + 8] + content[at + 4 : at + 7], "big") + moved.get(number, 0)
+            changed[at + 4 : at + 8] = (time_ms & 0xFFFFFF).to_bytes(3, "big") + bytes([time_ms >> 24])
+            number += 1
+        at += 11 + int.from_bytes(content[at + 1 : at + 4], "big") + 4
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(("number", "by_ms"), [(100, 3_600_000), (100, 1000), (-1, 3_600_000)])
+def test_one_wrong_time_is_no_hole(tmp_path: Path, log: LibavLog, number: int, by_ms: int) -> None:
+    whole = noise(tmp_path / "whole.flv", 12, *MP3, "-b:a", "64k")
+    with av.open(whole) as container:
+        packets = sum(packet.size > 0 for packet in container.demux(audio=0))
+    path = tmp_path / "a.flv"
+    path.write_bytes(with_times_of(whole.read_bytes(), {number % packets: by_ms}))
+    copied = copy_of(path, log)
+    (chunk,) = copied.chunks
+    assert chunk.end_s == pytest.approx(12.0, abs=0.1)
+    assert (copied.tally["still"], copied.tally["lost"], copied.tally["frames"]) == (0, [], packets)
+    assert_is_all(copied, whole)
+
+
+def test_times_that_leap_and_stay_there_are_a_hole(tmp_path: Path, log: LibavLog) -> None:
+    whole = noise(tmp_path / "whole.flv", 12, *MP3, "-b:a", "64k")
+    path = tmp_path / "a.flv"
+    path.write_bytes(with_times_of(whole.read_bytes(), dict.fromkeys(range(100, 1000), 5000)))
+    copied = copy_of(path, log)
+    before, after = copied.chunks
+    assert after.start_s - before.end_s == pytest.approx(5.0, abs=0.1)
+    assert copied.tally["still"] / FLICKS_PER_S == pytest.approx(5.0, abs=0.1)
+
+
 def test_a_track_of_pieces_is_left(tmp_path: Path, log: LibavLog) -> None:
     path = noise(tmp_path / "a.mkv", 130, *MP3, "-b:a", "32k", "-bsf:a", "noise=drop=lt(mod(n\\,30)\\,12)")
     with pytest.raises(MediaError, match="copy_sound = false") as caught:

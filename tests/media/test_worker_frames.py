@@ -549,3 +549,110 @@ def test_a_track_of_noise_is_told(tmp_path: Path, whole: Path) -> None:
     taken = Taken(corrupted(whole, tmp_path / "noise.mp4", 0.1, 1.0))
     assert "damaged" in taken.reasons
     assert taken.tally["extracted"] < taken.tally["planned"]
+
+
+# --------------------------------------------------------------------- damage that leaves no hole in the time line
+
+
+def test_what_the_demuxer_complains_of_is_told_where_nothing_else_tells_of_damage(films: Path, tmp_path: Path) -> None:
+    data = bytearray(film(films, "theora.ogv")[0].read_bytes())
+    pages = [at for at in range(len(data)) if data.startswith(b"OggS", at)]
+    for end in [*pages[len(pages) // 3 :], len(data)]:
+        data[end - 1] ^= 0xFF
+    (tmp_path / "a.ogv").write_bytes(data)
+    ((reason, detail),) = Taken(tmp_path / "a.ogv", interval_s=5.0).shortfalls
+    assert reason == "damaged"
+    assert "CRC mismatch!, " in detail
+
+
+def test_packets_that_are_marked_as_damaged_are_told_though_no_wanted_picture_is_in_them(tmp_path: Path) -> None:
+    path = numbered_video(tmp_path / "a.ts", 10, *X264, "-g", "20")
+    packets = bytearray(path.read_bytes())
+    picture_at = [at for at in range(0, len(packets), 188) if packets[at + 1] & 0x1F == 1 and packets[at + 2] == 0]
+    packets[picture_at[30] + 1] |= 0x80  # transport error: the receiver knew
+    path.write_bytes(packets)
+    ((reason, detail),) = Taken(path, interval_s=30.0).shortfalls
+    assert (reason, "marked as damaged" in detail) == ("damaged", True)
+
+
+def test_recordings_joined_end_to_end_are_not_damaged_for_their_counters(films: Path) -> None:
+    path = films / "joined_again.ts"
+    path.write_bytes(film(films, "open.ts")[0].read_bytes() * 2)
+    assert Taken(path, interval_s=7.0).shortfalls == []
+
+
+@pytest.mark.parametrize("name", ["theora.ogv", "animated.gif"])
+def test_a_film_cut_short_is_told_though_it_declares_no_length(films: Path, tmp_path: Path, name: str) -> None:
+    path, _ = film(films, name)
+    assert Taken(path).shortfalls == []
+    assert Taken(truncated(path, tmp_path / name, 0.6)).reasons == {"damaged"}
+
+
+def test_an_ogg_film_that_lacks_its_last_pages_is_told(films: Path, tmp_path: Path) -> None:
+    data = film(films, "theora.ogv")[0].read_bytes()
+    (tmp_path / "a.ogv").write_bytes(data[: data.rindex(b"OggS")])
+    ((reason, detail),) = Taken(tmp_path / "a.ogv").shortfalls
+    assert (reason, "not whole" in detail) == ("damaged", True)
+
+
+def test_a_film_cut_short_is_told_though_its_times_jump(tmp_path: Path) -> None:
+    whole = numbered_video(tmp_path / "a.ivf", 20, "-c:v", "libvpx", "-g", "20", "-auto-alt-ref", "0")
+    data = bytearray(whole.read_bytes())
+    frames_at = [32]
+    while (following := frames_at[-1] + 12 + int.from_bytes(data[frames_at[-1] :][:4], "little")) < len(data):
+        frames_at.append(following)
+    for number, at in enumerate(frames_at[100:], 100):
+        data[at + 4 : at + 12] = (number - 30).to_bytes(8, "little")
+    (tmp_path / "jumps.ivf").write_bytes(data)
+    assert Taken(tmp_path / "jumps.ivf").shortfalls == []
+    (tmp_path / "half.ivf").write_bytes(data[: frames_at[150]])
+    taken = Taken(tmp_path / "half.ivf")
+    ((reason, detail),) = taken.shortfalls
+    assert (reason, "to 15.0 s of 20.0 s" in detail) == ("damaged", True)
+    assert (taken.tally["planned"], taken.tally["extracted"]) == (10, 8)
+
+
+def without_slice(path: Path, at_s: float) -> Path:
+    """A film in MP4 with sliced pictures of which the first of one picture is called something that nobody knows."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        packet = min(packets, key=lambda one: abs(float((one.pts or 0) * (one.time_base or 0)) - at_s))
+        content = bytes(packet)
+    data = bytearray(path.read_bytes())
+    at = data.index(content)
+    while data[at + 4] & 0x1F not in {1, 5} if b"avc1" in data else data[at + 4] >> 1 > 21:
+        at += 4 + int.from_bytes(data[at : at + 4], "big")
+    data[at + 4] = data[at + 4] & 0xE0 | 24 if b"avc1" in data else 48 << 1
+    path.write_bytes(data)
+    return path
+
+
+def test_pictures_predicted_from_a_concealed_one_are_damaged_too(tmp_path: Path) -> None:
+    sliced = (*X264, "-x264-params", "keyint=40:min-keyint=40:scenecut=0:slices=4:bframes=3:b-pyramid=normal:b-adapt=0")
+    path = numbered_video(tmp_path / "a.mp4", 12, *sliced, size="320x240")
+    assert Taken(path, interval_s=0.1).shortfalls == []
+    without_slice(path, 5.6)
+    ((reason, detail),) = Taken(path, interval_s=3.0).shortfalls
+    assert (reason, "the picture at 6.0 s is damaged" in detail) == ("damaged", True)
+    ((_, detail),) = Taken(path, interval_s=0.1).shortfalls
+    assert "the picture at 5.3 s is damaged (26 more pictures alike)" in detail  # to 7.9; its B-pictures lean on it too
+    assert Taken(path, interval_s=8.0).shortfalls == []
+
+
+def test_a_picture_of_which_the_decoder_drops_what_it_cannot_place_is_damaged(tmp_path: Path) -> None:
+    sliced = (*X265, "log-level=none:keyint=40:min-keyint=40:scenecut=0:slices=2:bframes=0")
+    path = numbered_video(tmp_path / "a.mp4", 8, *sliced, size="320x240")
+    assert Taken(path, interval_s=0.1).shortfalls == []
+    ((reason, _),) = Taken(without_slice(path, 5.6), interval_s=3.0).shortfalls
+    assert reason == "damaged"
+
+
+@pytest.mark.parametrize("params", ["keyint=300", "keyint=300:open-gop=1", "keyint=40:min-keyint=40:open-gop=1"])
+def test_pictures_of_which_predecessors_were_lost_are_damaged(tmp_path: Path, params: str) -> None:
+    moving = ("-f", "lavfi", "-i", "testsrc2=s=192x112:r=25:d=14")
+    whole = make(tmp_path / "a.mkv", *moving, *X264, "-x264-params", f"{params}:scenecut=0")
+    for interval_s in (0.3, 1.0, 5.0):
+        assert Taken(whole, interval_s=interval_s).shortfalls == []
+    drop = r"noise=drop=gt(n\,40)*eq(mod(n\,7)\,3)*not(key)"
+    path = make(tmp_path / "b.mkv", "-i", str(whole), "-c", "copy", "-bsf:v", drop)
+    assert Taken(path, interval_s=1.0).reasons == {"damaged"}

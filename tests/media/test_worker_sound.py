@@ -239,6 +239,23 @@ def test_more_channels_than_any_filter_takes_are_refused_each_and_counted(tmp_pa
     assert heard.tally["complaint"]
 
 
+@pytest.mark.parametrize("kind", [("a.flac", "-c:a", "flac", "-frame_size", "65535"), ("a.wv", "-c:a", "wavpack")])
+def test_a_long_first_packet_is_no_lost_beginning(tmp_path: Path, log: LibavLog, kind: tuple[str, ...]) -> None:
+    name, *args = kind
+    heard = by_worker(make(tmp_path / name, "-f", "lavfi", "-i", "sine=d=14", "-ar", "8000", *args), log, 1)
+    assert heard.tally["unheard_before_s"] == 0
+    assert len(heard.pcm) == pytest.approx(14 * RATE, abs=10)
+
+
+def test_times_before_zero_make_the_delay_of_a_decoder_no_longer(tmp_path: Path, log: LibavLog) -> None:
+    args = ("-c:a", "aac", "-muxdelay", "0", "-output_ts_offset", "95437.7")
+    path = make(tmp_path / "a.ts", "-f", "lavfi", "-i", "sine=d=14", *args)
+    with av.open(path) as container:
+        assert container.streams[0].start_time is not None
+        assert container.streams[0].start_time < 0  # its clock goes round on the way
+    assert by_worker(path, log, 1).tally["unheard_before_s"] < 0.1
+
+
 def test_a_track_that_is_not_sound_is_told_apart(tmp_path: Path, log: LibavLog) -> None:
     path = make(tmp_path / "a.mp4", "-f", "lavfi", "-i", "color=s=64x64:d=1")
     with pytest.raises(MediaError) as failure:
