@@ -223,24 +223,25 @@ class Asker:
         return await self._send_until_answered(request, record, keys)
 
     async def _send_until_answered(self, request: Request, record: RequestRecord, keys: list[str]) -> Asked:
-        started_s, doubtful_attempts = self._meters.clock.now(), 0
+        started_s, attempts, doubtful_attempts = self._meters.clock.now(), 0, 0
         while True:
             try:
                 delivered = await self.delivery.attempt(request, keys)
             except NotSentError as error:
-                outcome = Outcome.FAILED if record.attempts else Outcome.NOT_SENT
+                outcome = Outcome.FAILED if attempts else Outcome.NOT_SENT
                 return unanswered(request, record, error.shortfall, outcome)
             except EndpointError as error:
                 record = self._after_failure(record, error)
                 elapsed_s = self._meters.clock.now() - started_s
+                attempts += 1
                 doubtful_attempts += error.maybe_charged
                 wait_s = self._retry.next_wait_s(
-                    error, record.attempts, elapsed_s, self._random, doubtful_attempts=doubtful_attempts
+                    error, attempts, elapsed_s, self._random, doubtful_attempts=doubtful_attempts
                 )
                 if wait_s is None and error.failure is Failure.RATE_LIMITED:
                     self._stop_if_far(error)
                 if wait_s is None:
-                    return unanswered(request, record, self._given_up(error, record.attempts), Outcome.FAILED)
+                    return unanswered(request, record, self._given_up(error, attempts), Outcome.FAILED)
                 await self.delivery.rest(wait_s)
             else:
                 return self._answered(request, record, delivered)
@@ -259,7 +260,7 @@ class Asker:
             record = replace(record, answer=error.answer.raw, tokens_charged=charged, cost=self._cost(charged))
         return replace(
             record,
-            attempts=record.attempts + 1,
+            attempts=record.attempts + (error.was_sent or error.maybe_charged),  # charged for something before it
             http_status=error.http_status,
             vendor_code=error.vendor_code,
             error=clean_text(error.detail),

@@ -7,12 +7,11 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from batch_scan import __version__
 from batch_scan.allocators import share_heaps
@@ -22,11 +21,12 @@ from batch_scan.jobfile import load_job
 from batch_scan.lazy_pandas import keep_pandas_out
 from batch_scan.logs import set_up_logs
 from batch_scan.model import RunTotals
+from batch_scan.stopping import run_until_signal
 from batch_scan.totals import Exit
 from batch_scan.untrusted import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Sequence
 
     from batch_scan.engine.outcome import RunOutcome
     from batch_scan.jobfile import LoadedJob
@@ -46,9 +46,10 @@ _FLAGS = {
     "log_format": ("run", "log_format"),
     "state": ("state", "dir"),
 }
-_SIGNAL_EXIT = {signal.SIGINT: int(Exit.INTERRUPTED), signal.SIGTERM: int(Exit.TERMINATED)}
 _told: list[bool] = []
 """Whether this command has written its result line."""
+_begun: list[tuple[Progress, str]] = []
+"""How far the scan of this command has come, and where its report lies: for the result line of one that breaks off."""
 _COMMANDS = ("plan", "report", "doctor", "policy", "review", "sandbox")
 _EPILOG = """commands:
   batch-scan SOURCE          scan; SOURCE is a manifest (.csv, .jsonl, .parquet), a directory,
@@ -63,7 +64,7 @@ _EPILOG = """commands:
 exit codes:
   0 complete, nothing found     1 complete, something found      2 usage or configuration, nothing scanned
   3 incomplete                  4 stopped by the budget          5 stopped by the time limit
-  6 an endpoint refused         7 internal error                 130/143 interrupted/terminated, state saved
+  6 an endpoint refused         7 internal error, full disk      130/143 interrupted/terminated, state saved
 """
 
 
@@ -76,6 +77,7 @@ def main(argv: Sequence[str]) -> int:
     """Run one command and return its exit code. Writes nothing but the result to standard output."""
     command = argv[0] if argv and argv[0] in _COMMANDS else "scan"
     _told.clear()
+    _begun.clear()
     set_up_logs(LogFormat.TEXT)
     try:
         arguments = _parser(command).parse_args(argv[1:] if command != "scan" else argv)
@@ -125,10 +127,14 @@ def _scan(arguments: argparse.Namespace) -> int:
     _log.info("endpoints: %s (%s)", ", ".join(job.endpoints), loaded.endpoints_because)
     progress = Progress(enabled=job.run.progress and not arguments.no_progress)
     place = show_path(job.report.uri)
-    outcome, caught = asyncio.run(_until_signal(lambda stop: run_scan(job, progress, stop), progress))
+    _begun.append((progress, place))
+    outcome, caught = run_until_signal(
+        lambda stop: run_scan(job, progress, stop), lambda: progress.run is not None, _leave
+    )
     if outcome is None:
         return caught
-    code = caught or outcome.exit
+    unfinished = outcome.run.finished_at is None
+    code = caught if caught and unfinished else outcome.exit
     _tell(outcome, place, code)
     return code
 
@@ -216,7 +222,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         parser.add_argument("--verbose", action="store_true", help="say of every film how its pictures are taken out")
     parser.add_argument("--interval", type=float, metavar="SECONDS", help="seconds between frames (default: 5)")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="budget of this run, in tokens")
-    parser.add_argument("--max-time", metavar="DURATION", help="start nothing new after this long, such as 6h or 90m")
+    parser.add_argument("--max-time", metavar="DURATION", help="ask nothing new after this long, such as 6h or 90m")
     parser.add_argument("--workers", type=int, metavar="N", help="decoder processes (default: one per core)")
     parser.add_argument("--limit", type=int, metavar="N", help="scan the first N items only")
     parser.add_argument("--fail-on", choices=list(FailOn), help="from which verdict on to exit with 1 (default: flag)")
@@ -239,47 +245,30 @@ def _load(arguments: argparse.Namespace) -> LoadedJob:
 # -------------------------------------------------------------------------------------------------------------- output
 
 
-async def _until_signal(
-    run: Callable[[asyncio.Event], Coroutine[Any, Any, RunOutcome]], progress: Progress
-) -> tuple[RunOutcome | None, int]:
-    """Run until the end, or until SIGINT or SIGTERM; then return the signal's exit code too, 0 where none came.
-
-    A scan that has begun is told to stop and saves its state; one that still waits, for the lock of another run or
-    for a service to answer, has nothing to save and ends at once, without an outcome.
-    """
-    stop = asyncio.Event()
-    caught: list[signal.Signals] = []
-    scanning = asyncio.ensure_future(run(stop))
-
-    def catch(number: signal.Signals) -> None:
-        caught.append(number)
-        stop.set()
-        if progress.begun:
-            _log.info("%s: finishing what is in flight; the same command goes on where this run stops", number.name)
-        else:
-            _log.info("%s: nothing was scanned yet", number.name)
-            scanning.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, catch, number)
-    try:
-        outcome = await scanning
-    except asyncio.CancelledError:
-        return None, _SIGNAL_EXIT[caught[0]]
-    unfinished = outcome.run.finished_at is None
-    return outcome, _SIGNAL_EXIT[caught[0]] if caught and unfinished else 0
-
-
 def _tell(outcome: RunOutcome, place: str, code: int) -> None:
     for remark in outcome.remarks:
         _log.info("%s", remark)
+    if not outcome.is_reported:
+        _tell_failure(code)
+        return
     _log.info("%s", _summary_line(outcome))
     _log.info("report: %s (batch-scan report %s)", place, place)
     _print_json(_result(outcome.run.totals, run_id=outcome.run.run_id, report=place, code=code))
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process as it is, as a kill would: what has to last is on the disk."""
+    if not _told:
+        _tell_failure(code)
+    os._exit(code)
+
+
 def _tell_failure(code: int) -> None:
+    """Write the result line of a command that comes to no end: with its run, once that has its place in a report."""
+    for progress, place in _begun:
+        if progress.run is not None:
+            _print_json(_result(progress.run.totals, run_id=progress.run.run_id, report=place, code=code))
+            return
     _print_json(_result(RunTotals(), run_id=None, report=None, code=code))
 
 

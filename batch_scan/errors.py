@@ -79,6 +79,7 @@ class EndpointError(BatchScanError):
         vendor_code: the vendor's own error code, where it gave one.
         retry_after_s: how long the vendor asked us to wait, seconds.
         maybe_charged: True where the request may have been accepted and charged although no answer came.
+        was_sent: False where no connection came about, so that nothing of the request has left.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class EndpointError(BatchScanError):
         vendor_code: str = "",
         retry_after_s: float | None = None,
         maybe_charged: bool = False,
+        was_sent: bool = True,
     ) -> None:
         super().__init__(detail)
         self.failure = failure
@@ -98,3 +100,4 @@ class EndpointError(BatchScanError):
         self.vendor_code = vendor_code
         self.retry_after_s = retry_after_s
         self.maybe_charged = maybe_charged
+        self.was_sent = was_sent

@@ -105,7 +105,9 @@ class ExtractTable(Table):
     frame_tolerance: float = Field(default=0.0, ge=0, description="exact may take a keyframe this near, seconds")
     max_frames: int = Field(default=0, ge=0, description="most frames per file; 0 = no cap")
     dedup_frames: bool = Field(default=True, description="near-identical neighbours share one answer")
-    skip_silence: bool = Field(default=True, description="measured silence is recorded, not sent")
+    skip_silence: bool = Field(
+        default=True, description="measured silence (peaks below -60 dBFS) is recorded, not sent"
+    )
     copy_sound: bool = Field(
         default=False,
         description="sound goes undecoded to those who take its codec: quicker, but silence is sent, and they mix it",
@@ -208,7 +210,10 @@ class RunTable(Table):
 
     workers: int = Field(default=0, ge=0, le=256, description="decoder processes; 0 = one per core")
     limit: int | None = Field(default=None, ge=0, description="scan the first N items only")
-    max_time: Seconds | None = Field(default=None, description="stop starting new files after this long")
+    max_time: Seconds | None = Field(
+        default=None,
+        description="ask nothing new after this long; files under way become `partial`, the rest `skipped`",
+    )
     fail_on: FailOn = FailOn.FLAG
     progress: bool = Field(default=True, description="a progress bar on a terminal")
     log_format: LogFormat = LogFormat.TEXT

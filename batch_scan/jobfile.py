@@ -6,6 +6,7 @@ Every message names the place (file, table, key) and the mend; nothing is starte
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import tomllib
 from dataclasses import dataclass
@@ -17,13 +18,17 @@ from pydantic import BaseModel, ValidationError
 from batch_scan.endpoint.registry import ENDPOINTS
 from batch_scan.errors import UsageError
 from batch_scan.job import Job
+from batch_scan.lock import ALLOW_NETWORK_VARIABLE
+from batch_scan.media.program import FFMPEG_VARIABLE
 from batch_scan.secret import SecretRef
 from batch_scan.transcribe.registry import TRANSCRIBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from batch_scan.endpoint.registry import ServiceType
+
+_log = logging.getLogger(__name__)
 
 ENVIRONMENT = {
     "BATCH_SCAN_ENDPOINT": ("endpoints",),
@@ -39,6 +44,12 @@ ENVIRONMENT = {
 }
 """Environment variable to place in the job; the flags set the same places."""
 
+_PREFIX = "BATCH_SCAN_"
+_READ = (*ENVIRONMENT, FFMPEG_VARIABLE, ALLOW_NETWORK_VARIABLE)
+_NEAR = 0.7
+"""How like a name that is read another one has to be to be taken for a slip, behind the prefix; between 0 and 1."""
+_COMMAND_LINE = "the command line"
+
 _SHOWN: dict[tuple[str, ...], str] = {
     ("source", "uri"): "SOURCE",
     ("report", "uri"): "the report",
@@ -50,6 +61,20 @@ _PATH_PLACES = {("report", "uri"), ("source", "uri"), ("state", "dir")}
 _SECRET_MEND = 'a secret stands by reference: { env = "NAME" }, { file = "path" } or { command = "…" }'  # noqa: S105 - words
 _TABLE_MEND = "this is a table: { key = value }"
 _DEFAULT_KEY = "SAFECOMMS_API_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class _Origins:
+    """Where the keys of a job come from, for messages."""
+
+    job: str
+    """The job file, or the command line where there is none."""
+    given: Mapping[tuple[str, ...], str]
+    """What set a place over it: an environment variable, or the command line."""
+
+    def of(self, place: tuple[str, ...]) -> str:
+        """Return what is to be mended where the value at a place, or a part of it, is wrong."""
+        return self.given.get(place) or self.given.get(place[:2], self.job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +106,17 @@ def load_job(
     if source is not None and source.endswith(".toml") and job_file is None:
         job_file, source = Path(source), None
     data = _read_toml(job_file) if job_file is not None else {}
-    where = str(job_file) if job_file is not None else "the command line"
+    where = str(job_file) if job_file is not None else _COMMAND_LINE
     base = job_file.parent.resolve() if job_file is not None else Path.cwd()
-    _overlay(
-        data, {place: environ[name] for name, place in ENVIRONMENT.items() if environ.get(name)}, "the environment"
-    )
-    _overlay(data, {("source", "uri"): source} if source is not None else {}, "the command line")
-    _overlay(data, flags or {}, "the command line")
+    for slip in _slips(environ, data):
+        _log.warning("%s", slip)
+    typed = ({("source", "uri"): source} if source is not None else {}) | dict(flags or {})
+    given = {place: (name, environ[name]) for name, place in ENVIRONMENT.items() if environ.get(name)}
+    given |= {place: (_COMMAND_LINE, value) for place, value in typed.items()}
+    for place, (origin, value) in given.items():
+        _overlay(data, place, value, origin)
     because = _choose_endpoints(data, environ)
-    job = _validate(data, where, base)
+    job = _validate(data, _Origins(where, {place: origin for place, (origin, _) in given.items()}), base)
     if not job.source.uri:
         raise UsageError(
             f'{where}: nothing to scan; name a manifest, a directory or a job file, or set [source] uri = "…"'
@@ -110,22 +137,40 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not valid TOML: {error}") from None
 
 
-def _overlay(data: dict[str, Any], values: Mapping[tuple[str, ...], Any], origin: str) -> None:
-    for place, given in values.items():
-        value = given
-        if isinstance(value, str) and not value.strip():
-            raise UsageError(f"{origin} gives nothing for {_SHOWN.get(place, place[-1])}: name it, or leave it out")
-        if place == ("endpoints",):
-            _keep_endpoints(data, value.split(",") if isinstance(value, str) else value, origin)
-            continue
-        if place in _PATH_PLACES and "://" not in str(value):
-            value = str(Path(value).expanduser().absolute())
-        table = data
-        for name in place[:-1]:
-            table = table.setdefault(name, {})
-            if not isinstance(table, dict):
-                raise UsageError(f"[{name}] is not a table, so {origin} cannot set {place[-1]} in it")
-        table[place[-1]] = value
+def _slips(environ: Mapping[str, str], data: dict[str, Any]) -> Iterator[str]:
+    """Yield what to say of variables that nothing reads, and whose names are nearly those of others that are read."""
+    nearly = {name.removeprefix(_PREFIX): name for name in _READ}
+    known = {*_READ, *_variables_in(data)}
+    for name in sorted(environ):
+        if name not in known and name.upper().startswith(_PREFIX):
+            close = difflib.get_close_matches(name[len(_PREFIX) :].upper(), nearly, n=1, cutoff=_NEAR)
+            if close:
+                yield f"{name} in the environment is not read; did you mean {nearly[close[0]]}?"
+
+
+def _variables_in(value: Any) -> Iterator[str]:
+    """Yield the variables that a job refers to as ``{ env = "NAME" }``."""
+    if isinstance(value, dict):
+        if isinstance(value.get("env"), str):
+            yield value["env"]
+        for inner in value.values():
+            yield from _variables_in(inner)
+
+
+def _overlay(data: dict[str, Any], place: tuple[str, ...], value: Any, origin: str) -> None:
+    if isinstance(value, str) and not value.strip():
+        raise UsageError(f"{origin} gives nothing for {_SHOWN.get(place, place[-1])}: name it, or leave it out")
+    if place == ("endpoints",):
+        _keep_endpoints(data, value.split(",") if isinstance(value, str) else value, origin)
+        return
+    if place in _PATH_PLACES and "://" not in str(value):
+        value = str(Path(value).expanduser().absolute())
+    table = data
+    for name in place[:-1]:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"[{name}] is not a table, so {origin} cannot set {place[-1]} in it")
+    table[place[-1]] = value
 
 
 def _keep_endpoints(data: dict[str, Any], names: Sequence[str], origin: str) -> None:
@@ -146,40 +191,50 @@ def _choose_endpoints(data: dict[str, Any], environ: Mapping[str, str]) -> str:
     return f"none was named and {_DEFAULT_KEY} is not set"
 
 
-def _validate(data: dict[str, Any], where: str, base: Path) -> Job:
+def _validate(data: dict[str, Any], origins: _Origins, base: Path) -> Job:
     context = {"base": base}
     data.setdefault("report", {})  # its default is a path too, and starts where every other one does
     tables = data.get("endpoints")
     if isinstance(tables, dict):
-        data["endpoints"] = _service_tables(tables, ENDPOINTS, "endpoints", where, context)
+        data["endpoints"] = _service_tables(tables, ENDPOINTS, "endpoints", origins, context)
     tables = data.get("transcribe")
     if isinstance(tables, dict):
         engine = {"engine": tables["engine"]} if "engine" in tables else {}
         own = {name: table for name, table in tables.items() if name != "engine"}
-        data["transcribe"] = engine | _service_tables(own, TRANSCRIBERS, "transcribe", where, context)
-    job: Job = _validated(Job, data, where, (), context)
+        data["transcribe"] = engine | _service_tables(own, TRANSCRIBERS, "transcribe", origins, context)
+    job: Job = _validated(Job, data, origins, (), context)
     return job
 
 
 def _service_tables(
-    tables: dict[str, Any], known: Mapping[str, ServiceType[Any]], parent: str, where: str, context: dict[str, Any]
+    tables: dict[str, Any],
+    known: Mapping[str, ServiceType[Any]],
+    parent: str,
+    origins: _Origins,
+    context: dict[str, Any],
 ) -> dict[str, Any]:
     done = {}
     for name, table in tables.items():
         if name not in known:
-            raise UsageError(
-                f"{where}: [{parent}.{name}] is not known{_nearest(name, known)}; there are: {', '.join(known)}"
-            )
-        done[name] = _validated(known[name].config_model, table, where, (parent, name), context)
+            hint = f"{_nearest(name, known)}; there are: {', '.join(known)}"
+            raise UsageError(f"{origins.of((parent,))}: [{parent}.{name}] is not known{hint}")
+        done[name] = _validated(known[name].config_model, table, origins, (parent, name), context)
     return done
 
 
-def _validated(model: type[Any], data: Any, where: str, parents: tuple[str, ...], context: dict[str, Any]) -> Any:
+def _validated(
+    model: type[Any], data: Any, origins: _Origins, parents: tuple[str, ...], context: dict[str, Any]
+) -> Any:
     try:
         return model.model_validate(data, context=context)
     except ValidationError as error:
-        lines = [f"{where}: {_message(model, parents, problem)}" for problem in error.errors(include_url=False)]
+        problems = error.errors(include_url=False)
+        lines = [f"{origins.of(_place(parents, one))}: {_message(model, parents, one)}" for one in problems]
         raise UsageError("\n".join(lines)) from None
+
+
+def _place(parents: tuple[str, ...], problem: Any) -> tuple[str, ...]:
+    return (*parents, *map(str, problem["loc"]))
 
 
 def _message(model: type[BaseModel], parents: tuple[str, ...], problem: Any) -> str:

@@ -346,6 +346,8 @@ class FileResult:
     frame_works: tuple[FrameWork, ...] = ()
     """What was done for its pictures, track by track; not in the report."""
     sound_works: tuple[SoundWork, ...] = ()
+    further_reasons: frozenset[Reason] = frozenset()
+    """Why more of it was not examined, beside `row.reason`; in the report only in words (`row.error`)."""
 
 
 @dataclass(frozen=True, slots=True)

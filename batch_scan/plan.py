@@ -206,11 +206,12 @@ async def plan_scan(job: Job, observer: Observer, tell: Callable[[str], None] | 
         }
         takers = services.takers(quoters, job.extract)
         scope = Scope(_PLAN, job, source, reader, takers, memory, gate, Evidence(None), lambda _: False)
-        async for result in Scan(scope).results(bounds_of(job)):
-            outcome.add(result)
-            if tell is not None:
-                _tell_ways(result, tell)
-            observer.result(result)
+        async with contextlib.aclosing(Scan(scope).results(bounds_of(job))) as results:
+            async for result in results:
+                outcome.add(result)
+                if tell is not None:
+                    _tell_ways(result, tell)
+                observer.result(result)
     for name, quoter in quoters.items():
         outcome.services[name].live_s = quoter.live_s
         outcome.services[name].tokens_saved = quoter.tokens_saved

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
+
+from batch_scan.totals import add_row
 
 if TYPE_CHECKING:
     from batch_scan.model import FileResult, RunRow
@@ -17,8 +20,8 @@ class Progress:
     """One line on standard error: files, media hours, requests, tokens, and the time left where the total is known."""
 
     def __init__(self, *, enabled: bool, unit: str = "file") -> None:
-        self.begun = False
-        """Whether the scan itself has begun."""
+        self.run: RunRow | None = None
+        """The run with what was counted so far; None until the scan itself has begun."""
         self._enabled = enabled and sys.stderr is not None and sys.stderr.isatty()
         self._unit = unit
         self._bar: tqdm[None] | None = None
@@ -28,12 +31,14 @@ class Progress:
 
     def started(self, run: RunRow, total: int | None) -> None:
         """See `Observer.started`."""
-        self.begun = True
+        self.run = run
         self._requests, self._tokens = run.totals.requests, run.totals.tokens_charged
         self._open(run.totals.items, total)
 
     def result(self, result: FileResult) -> None:
         """See `Observer.result`."""
+        if self.run is not None:
+            self.run = replace(self.run, totals=add_row(self.run.totals, result.row))
         if not self._enabled:
             return
         bar = self._bar if self._bar is not None else self._open(0, None)  # a bar without a total has no truth value

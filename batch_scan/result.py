@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from batch_scan.cost import cost_of
 from batch_scan.model import FileResult, FileRow, Item, Shortfall
 from batch_scan.verdict import CHOSEN, conclude
-from batch_scan.vocabulary import Status, Verdict
+from batch_scan.vocabulary import Action, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from batch_scan.examine import Examined
-    from batch_scan.model import Finding, Refused, RequestRecord, Score, Stat
+    from batch_scan.model import Finding, Refused, Score, Stat
+    from batch_scan.vocabulary import Reason
 
 _NANOSECONDS = 1_000_000_000
 _ROW: TypeAdapter[FileRow] = TypeAdapter(FileRow)
@@ -74,12 +77,13 @@ def examined_result(
     """Return the row of an item that was opened, with everything that belongs to it."""
     conclusion = conclude(findings, examined.shortfalls, examined.answered, examined.planned)
     gap = conclusion.shortfall
-    worst = max(examined.scores, key=_how_bad, default=None)
+    worst = _worst(findings, examined.scores)
+    further = {shortfall.reason for shortfall in examined.shortfalls} - {gap.reason if gap is not None else None}
     row = replace(
         _base(opened, conclusion.verdict, conclusion.status, now),
         reason=gap.reason if gap is not None else None,
         error_type=gap.error_type if gap is not None else "",
-        error=_told(examined.shortfalls, gap),
+        error=_told(examined.shortfalls, gap, further),
         media=examined.media,
         top_category=worst.category if worst is not None else None,
         top_score=worst.score if worst is not None else None,
@@ -90,7 +94,7 @@ def examined_result(
         cached_requests=sum(1 for record in examined.records if record.cached),
         tokens_estimated=sum(record.tokens_estimated for record in examined.records),
         tokens_charged=sum(record.tokens_charged for record in examined.records),
-        cost=_cost(examined.records),
+        cost=cost_of(examined.records).total,
     )
     return FileResult(
         row,
@@ -100,6 +104,7 @@ def examined_result(
         tuple(sorted(examined.utterances, key=lambda utterance: utterance.start_s)),
         examined.frame_works,
         examined.sound_works,
+        frozenset(further),
     )
 
 
@@ -145,24 +150,24 @@ def _modified_at(stat: Stat | None) -> datetime | None:
         return None
 
 
-def _told(shortfalls: Sequence[Shortfall], first: Shortfall | None) -> str:
+def _told(shortfalls: Sequence[Shortfall], first: Shortfall | None, further: AbstractSet[Reason]) -> str:
     if first is None:
         return ""
-    kinds = {gap.reason for gap in shortfalls} - {first.reason}
-    also = f" (also: {', '.join(sorted(kinds))})" if kinds else ""
-    times = sum(gap.reason is first.reason for gap in shortfalls)
-    return f"{first.detail}{f' ({times} times)' if times > 1 else ''}{also}"
+    also = f" (also: {', '.join(sorted(further))})" if further else ""
+    alike = [gap.detail for gap in shortfalls if gap.reason is first.reason]
+    times = alike.count(first.detail)
+    others = len(alike) - times
+    repeated = f" ({times} times)" if times > 1 else ""
+    more = f" (and {others} more of this kind)" if others else ""
+    return f"{first.detail}{repeated}{more}{also}"
 
 
-def _cost(records: Sequence[RequestRecord]) -> float | None:
-    """Sum what was charged; None where a charge has no price."""
-    charged = [record for record in records if record.tokens_charged]
-    if any(record.cost is None for record in charged):
-        return None
-    known = [record.cost for record in records if record.cost is not None]
-    return sum(known) if known else None
+def _worst(findings: Sequence[Finding], scores: Sequence[Score]) -> Score | None:
+    """Return what the verdict rests on: a score that is no finding, however high, only where there is no finding."""
+    gravest = [one.score for one in findings if one.action is Action.REMOVE] or [one.score for one in findings]
+    return max(gravest or scores, key=_how_bad, default=None)
 
 
-def _how_bad(score: Score) -> tuple[bool, float, str]:
+def _how_bad(score: Score) -> tuple[float, str]:
     """Order scores; equal ones by name, so that a row does not depend on which answer came first."""
-    return score.unclean, score.score, score.category
+    return score.score, score.category

@@ -52,13 +52,6 @@ def add_row(totals: RunTotals, row: FileRow) -> RunTotals:
     )
 
 
-def add_cost(total: float | None, row: FileRow) -> float | None:
-    """Return the cost with one more row; None stays where a charge had no price."""
-    if row.cost is None:
-        return total
-    return row.cost + (total or 0.0)
-
-
 def exit_of_rows(totals: RunTotals, fail_on: FailOn) -> Exit:
     """Return the exit code that the rows alone come to."""
     if totals.partial or totals.failed:

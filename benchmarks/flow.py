@@ -20,8 +20,7 @@ _LATENCY_S = "0.5"
 
 def measure(options: Options) -> str:
     """Return wall times for an hour of film beyond start-up: decoder-bound without and with sound, and rate-bound."""
-    cores, none = os.cpu_count() or 1, options.scratch / "none"
-    none.mkdir()
+    cores, none = os.cpu_count() or 1, ways.nothing(options.scratch)
     name = options.films[0] if options.films else "480p"
     files = media.hour(options, name, _HOUR_S)
     hour = media.film(options.media, next(kind for kind in media.FILMS if kind.name == name), _HOUR_S)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _ENDPOINT = "local: the embedded picture models; speech: the embedded transcriber and text models"
 _EMBEDDED = {"local": "frame", "speech": "utterance"}
+LEFT_OUT = "left-out"
+"""Name of files that are not scanned."""
 _MANIFESTS = {".csv", ".jsonl", ".parquet"}
 
 
@@ -131,7 +133,7 @@ def main() -> None:
     totals = outcome.run.totals
     sys.stdout.write(json.dumps({"items": totals.items, "keep": totals.keep, "requests": totals.requests}) + "\n")
     judged = totals.keep if options.endpoint == "null" else totals.items - totals.unknown
-    sys.exit(0 if judged == totals.items else 1)
+    sys.exit(0 if judged == totals.items - totals.skipped else 1)
 
 
 def _toml(options: argparse.Namespace, scratch: str) -> str:
@@ -147,6 +149,7 @@ def _toml(options: argparse.Namespace, scratch: str) -> str:
         "[source]",
         f"uri = {json.dumps(str(source))}",
         *([f"root = {json.dumps(str(root))}"] if source.is_file() else []),
+        f'exclude = ["{LEFT_OUT}"]',
         *_table(options),
         "[extract]",
         f"frame_interval = {options.interval}",

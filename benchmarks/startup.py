@@ -16,8 +16,7 @@ _HELP = "import sys; from batch_scan.cli import main; main(['--help'])"
 
 def measure(options: Options) -> str:
     """Return CPU and memory of starting."""
-    empty = options.scratch / "empty.csv"
-    empty.write_text("path\n")
+    nothing = ways.nothing(options.scratch)
     clip = media.film(options.media, next(kind for kind in media.FILMS if kind.name == "480p"), 1)
     commands = {
         "`python -c pass`": lambda: run([sys.executable, "-c", "pass"]),
@@ -25,7 +24,7 @@ def measure(options: Options) -> str:
             [sys.executable, "-c", "import pyarrow, pyarrow.parquet, pyarrow.compute, httpx, pydantic"]
         ),
         "`batch-scan --help`": lambda: run([sys.executable, "-c", _HELP]),
-        "a scan of no file": lambda: ways.scan(empty),
+        "a scan of no file": lambda: ways.scan(nothing),
         "a scan of one second of film": lambda: ways.scan(clip),
     }
     costs = in_turn(options.runs, *commands.values())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from batch_scan.media.program import ffmpeg_exe
 from benchmarks.measure import Cost, run
+from benchmarks.null import LEFT_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,14 @@ _JPEG = ("-strict", "unofficial", "-q:v", "3")  # JPEG of the range that videos 
 def scan(source: Path, *words: str) -> Cost:
     """Scan a file or a directory of them with an endpoint that answers at once; see `null`."""
     return run([sys.executable, "-m", "benchmarks.null", source, *words])
+
+
+def nothing(scratch: Path) -> Path:
+    """Make a source of which `scan` opens nothing: its one file is left out."""
+    source = scratch / "nothing"
+    source.mkdir()
+    (source / LEFT_OUT).touch()
+    return source
 
 
 def naive(path: Path, interval_s: float, scratch: Path, *, sound: bool = True, pictures: bool = True) -> Cost:

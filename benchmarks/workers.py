@@ -20,8 +20,7 @@ _KINDS = {"pictures": ("--no-sound",), "pictures and sound": ()}
 def measure(options: Options) -> str:
     """Return wall time beyond start-up with one and with two workers."""
     files = media.hour(options, options.films[0] if options.films else "480p", _HOUR_S)
-    corpus, empty = files[0].parent, options.scratch / "none"
-    empty.mkdir()
+    corpus, nothing = files[0].parent, ways.nothing(options.scratch)
     bare_start, *bare = (
         [cost.wall_s for cost in costs]
         for costs in in_turn(
@@ -37,7 +36,7 @@ def measure(options: Options) -> str:
         words = ("--interval", _INTERVAL_S, *more)
         start, one, two = in_turn(
             options.runs,
-            partial(ways.scan, empty, *words),
+            partial(ways.scan, nothing, *words),
             partial(ways.scan, corpus, *words, "--workers", "1"),
             partial(ways.scan, corpus, *words, "--workers", "2"),
         )

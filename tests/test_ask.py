@@ -272,6 +272,21 @@ async def test_a_passing_trouble_is_retried_until_the_answer_comes(tmp_path: Pat
     assert desk.clock.now_s >= 1020
 
 
+async def test_what_finds_no_connection_is_tried_as_often_and_counts_as_not_sent(tmp_path: Path) -> None:
+    errors = [EndpointError(Failure.TRANSIENT, "no route", was_sent=False) for _ in range(5)]
+    service = ToyEndpoint(*errors, config=ServiceConfig(limit=LimitTable(max_attempts=3)))
+    asked, _ = await ask_once(tmp_path, service, [sample_of("a")])
+    (record,), (gap,) = asked.records, asked.shortfalls
+    assert (len(service.submitted), record.outcome, record.attempts) == (3, Outcome.FAILED, 0)
+    assert (gap.reason, gap.detail) == (Reason.REQUEST_FAILED, "toy did not answer after 3 attempts: no route")
+
+
+async def test_what_finds_no_connection_after_something_was_paid_counts_as_sent(tmp_path: Path) -> None:
+    error = EndpointError(Failure.REFUSED, "no route", was_sent=False, maybe_charged=True)
+    asked, _ = await ask_once(tmp_path, ToyEndpoint(error), [sample_of("a")])
+    assert [record.attempts for record in asked.records] == [1]
+
+
 async def test_a_request_is_not_retried_beyond_its_time(tmp_path: Path) -> None:
     limit = LimitTable(max_attempts=1000, max_retry_s=100)
     service = ToyEndpoint(*[EndpointError(Failure.TRANSIENT, "5xx")] * 1000, config=ServiceConfig(limit=limit))

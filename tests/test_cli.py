@@ -161,22 +161,48 @@ def test_a_missing_key_is_a_mistake_before_anything_is_written(
 ) -> None:
     expected_errors.append(".")
     (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.mp3").write_bytes(b"x")
     assert main(["here", "--endpoint", "safecomms", "--report", "reports"]) == Exit.USAGE
     assert "environment variable SAFECOMMS_API_KEY is empty or not set" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
+@pytest.mark.parametrize(
+    ("source", "words"), [("here", "no file lies below it"), ("m.csv", "the manifest has no rows")]
+)
+def test_a_source_without_any_entry_never_looks_like_a_clean_one(
+    tmp_path: Path, source: str, words: str, capsys: pytest.CaptureFixture[str], expected_errors: list[str]
+) -> None:
+    expected_errors.append("nothing to scan")
+    (tmp_path / "here" / "empty" / "deeper").mkdir(parents=True)
+    (tmp_path / "here" / "reports" / "files").mkdir(parents=True)
+    (tmp_path / "here" / "reports" / "files" / "part-0.parquet").write_bytes(b"a report of its own is no entry")
+    (tmp_path / "m.csv").write_text("uri,title\n")
+    before = sorted(tmp_path.rglob("*"))
+    for command in ([], ["plan"]):
+        assert main([*command, source, "--endpoint", "local", "--report", "here/reports"]) == Exit.USAGE
+        shown = capsys.readouterr()
+        assert f"{tmp_path / source}: {words}" in shown.err
+        assert_tells_of_failure(shown.out, scan=not command)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 # ------------------------------------------------------------------------------------------------------- small scans
 
 
-def test_an_empty_directory_is_scanned_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_everything_is_left_out_the_scan_is_reported_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "here").mkdir()
-    assert main(["here", "--endpoint", "local", "--workers", "1"]) == Exit.CLEAN
+    (tmp_path / "here" / ".keep").touch()
+    (tmp_path / "job.toml").write_text('[source]\nuri = "here"\nexclude = [".keep"]\n[endpoints.local]\n')
+    assert main(["job.toml", "--workers", "1"]) == Exit.CLEAN
     shown = capsys.readouterr()
     assert shown.err.startswith("batch-scan: endpoints: local (as named)\n")
+    assert "nothing was examined: include, exclude, modified_after or limit left out every entry" in shown.err
     (line,) = shown.out.splitlines()
     told = json.loads(line)
-    assert (told["items"], told["exit_code"], told["tokens_charged"]) == (0, 0, 0)
+    assert (told["items"], told["skipped"], told["exit_code"], told["tokens_charged"]) == (1, 1, 0, 0)
     assert told["report"] == str(tmp_path / "reports")
     assert sorted(told) == sorted(["run_id", "report", "exit_code", *RunTotals.__dataclass_fields__])
     assert (tmp_path / "reports" / ".state" / FILE_NAME).is_file()
@@ -238,6 +264,7 @@ def test_the_help_does_not_wait_for_the_models(tmp_path: Path) -> None:
 
 def test_the_run_began_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.mp3").write_bytes(b"x")
     before = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    main(["here", "--endpoint", "local", "--workers", "1", "--report", "out"])
+    main(["here", "--endpoint", "local", "--workers", "1", "--report", "out", "--limit", "0"])
     assert json.loads(capsys.readouterr().out)["run_id"] >= before

@@ -104,7 +104,7 @@ def test_the_pages_transcriber_and_endpoint_scan_a_file(place: Place, speech: Sp
     ended = place.run()
     assert ended.code == 1, ended.stderr
     (file,) = place.rows("files", ended.run_id)
-    assert (file["verdict"], file["status"], file["endpoints"]) == ("flag", "complete", ["wordlist"])
+    assert (file["verdict"], file["status"], file["endpoints"]) == ("flag", "complete", ["transcribe.acme", "wordlist"])
     said = [(row["start_s"], row["text"], row["engine"]) for row in place.rows("transcripts", ended.run_id)]
     start_s = next(
         row["start_s"] for row in place.rows("requests", ended.run_id) if row["endpoint"] == "transcribe.acme"

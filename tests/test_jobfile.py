@@ -138,6 +138,63 @@ def test_nothing_is_never_taken_for_the_default(
         load_job("", write(tmp_path, '[source]\nuri = "x"\n'), None, {})
 
 
+@pytest.mark.parametrize(
+    ("flags", "environ", "begins"),
+    [
+        ({}, {"BATCH_SCAN_INTERVAL": "abc"}, "BATCH_SCAN_INTERVAL: [extract] frame_interval: "),
+        ({("extract", "frame_interval"): 0.0}, {}, "the command line: [extract] frame_interval: "),
+        (
+            {("extract", "frame_interval"): 0.0},
+            {"BATCH_SCAN_INTERVAL": "3"},
+            "the command line: [extract] frame_interval: ",
+        ),
+        ({}, {"BATCH_SCAN_ENDPOINT": "locl"}, "BATCH_SCAN_ENDPOINT: [endpoints.locl] is not known"),
+        ({}, {"BATCH_SCAN_MAX_TIME": "soon"}, "BATCH_SCAN_MAX_TIME: [run] max_time: "),
+        ({}, {"BATCH_SCAN_STATE": " "}, "BATCH_SCAN_STATE gives nothing for the state directory"),
+        ({}, {"BATCH_SCAN_WORKERS": "-1"}, "BATCH_SCAN_WORKERS: [run] workers: "),
+    ],
+)
+def test_a_wrong_value_is_blamed_on_where_it_comes_from(
+    tmp_path: Path, flags: dict[tuple[str, ...], Any], environ: dict[str, str], begins: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, '[source]\nuri = "x"\n[extract]\nframe_interval = 3\n[endpoints.local]\n', flags, **environ)
+    assert str(caught.value).startswith(begins)
+
+
+def test_what_is_wrong_in_a_table_that_the_environment_chose_is_blamed_on_the_job_file(tmp_path: Path) -> None:
+    text = '[source]\nuri = "x"\n[endpoints.safecomms]\nbase_url = "http://example.org"\n'
+    with pytest.raises(UsageError, match=r"job\.toml: \[endpoints\.safecomms\] base_url"):
+        load(tmp_path, text, BATCH_SCAN_ENDPOINT="safecomms")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("BATCH_SCAN_INTERVL", "BATCH_SCAN_INTERVAL"),
+        ("BATCH_SCAN_ENDPOINTS", "BATCH_SCAN_ENDPOINT"),
+        ("batch_scan_report", "BATCH_SCAN_REPORT"),
+        ("BATCH_SCAN_MAXTIME", "BATCH_SCAN_MAX_TIME"),
+        ("BATCH_SCAN_FMPEG", "BATCH_SCAN_FFMPEG"),
+    ],
+)
+def test_a_variable_that_nearly_has_the_name_of_another_is_told(
+    tmp_path: Path, name: str, meant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(tmp_path, '[source]\nuri = "x"\n[endpoints.local]\n', None, **{name: "s3cr3t"})
+    (said,) = caplog.messages
+    assert said == f"{name} in the environment is not read; did you mean {meant}?"
+
+
+def test_variables_that_are_read_or_are_like_no_other_are_not_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = '[source]\nuri = "x"\n[endpoints.safecomms]\napi_key = { env = "BATCH_SCAN_REPORTS" }\n'
+    names = ("BATCH_SCAN_REPORTS", "BATCH_SCAN_CALLBACK_PATH", "BATCH_SCAN_FFMPEG", "BATCH_SCAN_ALLOW_NETWORK_STATE")
+    load(tmp_path, text, None, **dict.fromkeys(names, "x"), BATCH_SCAN_LOG_FORMAT="json", INTERVAL="3")
+    assert caplog.messages == []
+
+
 def test_a_home_directory_in_the_environment_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     job = load(tmp_path, '[source]\nuri = "x"\n', BATCH_SCAN_REPORT="~/reports")

@@ -91,14 +91,36 @@ def test_a_clean_file_is_kept_with_everything_that_is_known_of_it() -> None:
     assert row.coverage == Coverage(frames_planned=3, frames_answered=3)
 
 
-def test_what_the_vendor_calls_unclean_comes_before_a_higher_number() -> None:
-    unclean = replace(FINE, unclean=True, score=0.2)
-    assert result_of(examined(scores=(BAD, unclean))).row.top_category is Category.SPAM
+@pytest.mark.parametrize(
+    ("actions", "top"),
+    [
+        ({}, (Category.SPAM, 0.95)),
+        ({Category.NUDITY: Action.REMOVE}, (Category.NUDITY, 0.85)),
+        ({Category.HATE: Action.FLAG}, (Category.HATE, 0.2)),
+        ({Category.HATE: Action.FLAG, Category.NUDITY: Action.FLAG}, (Category.NUDITY, 0.85)),
+        ({Category.HATE: Action.REMOVE, Category.NUDITY: Action.FLAG}, (Category.HATE, 0.2)),
+    ],
+)
+def test_on_top_is_what_the_verdict_rests_on_and_only_without_findings_the_highest_score(
+    actions: dict[Category, Action], top: tuple[Category, float]
+) -> None:
+    scores = (
+        replace(FINE, category=Category.SPAM, score=0.95),
+        replace(FINE, category=Category.NUDITY, score=0.85),
+        replace(FINE, category=Category.HATE, score=0.2),
+    )
+    findings = [Finding(score, actions[score.category]) for score in scores if score.category in actions]
+    row = result_of(examined(scores=scores), *findings).row
+    assert (row.top_category, row.top_score) == top
 
 
-def test_of_equal_scores_the_same_is_on_top_whichever_answer_came_first() -> None:
+@pytest.mark.parametrize("actions", [(), (Action.FLAG, Action.FLAG)])
+def test_of_equal_scores_the_same_is_on_top_whichever_answer_came_first(actions: tuple[Action, ...]) -> None:
     equal = (replace(BAD, category=Category.SPAM), replace(BAD, category=Category.HATE))
-    tops = {result_of(examined(scores=scores)).row.top_category for scores in (equal, equal[::-1])}
+    tops = set()
+    for scores in (equal, equal[::-1]):
+        findings = [Finding(score, action) for score, action in zip(scores, actions, strict=False)]
+        tops.add(result_of(examined(scores=scores), *findings).row.top_category)
     assert tops == {Category.SPAM}
 
 
@@ -121,6 +143,12 @@ def test_the_first_shortfall_is_told_and_the_others_are_named() -> None:
     row = result_of(examined(gaps=gaps)).row
     assert (row.verdict, row.status, row.reason) == (Verdict.UNKNOWN, Status.PARTIAL, Reason.BUDGET)
     assert (row.error_type, row.error) == ("X", "no tokens left (2 times) (also: codec_unsupported, damaged)")
+    assert result_of(examined(gaps=gaps)).further_reasons == {Reason.DAMAGED, Reason.CODEC_UNSUPPORTED}
+
+
+def test_what_else_fell_short_for_the_same_reason_is_not_told_as_the_same() -> None:
+    gaps = tuple(Shortfall(Reason.DAMAGED, detail) for detail in ("cut off", "a hole", "cut off", "another hole"))
+    assert result_of(examined(gaps=gaps)).row.error == "cut off (2 times) (and 2 more of this kind)"
 
 
 def test_requests_are_counted_where_they_were_sent() -> None:

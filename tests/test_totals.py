@@ -6,15 +6,13 @@ from hypothesis import strategies as st
 
 from batch_scan.job import FailOn
 from batch_scan.model import FileRow, Item, RunTotals
-from batch_scan.totals import Exit, add_cost, add_row, exit_of_rows, worst
+from batch_scan.totals import Exit, add_row, exit_of_rows, worst
 from batch_scan.vocabulary import Status, Verdict
 
 
-def row(verdict: Verdict, status: Status, cost: float | None = None) -> FileRow:
+def row(verdict: Verdict, status: Status) -> FileRow:
     item = Item(0, "/a", "0:/a", "/a")
-    return FileRow(
-        item, verdict, status, requests=2, cached_requests=1, tokens_estimated=40, tokens_charged=20, cost=cost
-    )
+    return FileRow(item, verdict, status, requests=2, cached_requests=1, tokens_estimated=40, tokens_charged=20)
 
 
 @given(st.lists(st.builds(row, st.sampled_from(list(Verdict)), st.sampled_from(list(Status)))))
@@ -26,12 +24,6 @@ def test_totals_add_up_to_the_rows(rows: list[FileRow]) -> None:
     assert totals.items == totals.complete + totals.partial + totals.failed + totals.skipped
     assert (totals.requests, totals.cached_requests) == (2 * len(rows), len(rows))
     assert (totals.tokens_estimated, totals.tokens_charged) == (40 * len(rows), 20 * len(rows))
-
-
-def test_cost_is_null_until_something_has_a_price() -> None:
-    assert add_cost(None, row(Verdict.KEEP, Status.COMPLETE)) is None
-    assert add_cost(None, row(Verdict.KEEP, Status.COMPLETE, cost=0.5)) == 0.5
-    assert add_cost(0.5, row(Verdict.KEEP, Status.COMPLETE, cost=0.25)) == 0.75
 
 
 @pytest.mark.parametrize(

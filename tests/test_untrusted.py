@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_scan.untrusted import clean_text, show_path
+from batch_scan.untrusted import clean_text, show_path, storable_text
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,15 @@ def test_every_file_name_can_be_shown_and_different_ones_look_different(name: by
 
 def test_bytes_that_are_no_text_are_shown_as_python_writes_them() -> None:
     assert show_path("caf\udce9.mp4") == r"caf\xe9.mp4"
+
+
+@given(st.text(st.characters(codec=None)))
+def test_any_text_becomes_storable_and_text_that_is_stays_as_it_was(text: str) -> None:
+    shown = storable_text(text)
+    shown.encode("utf-8")
+    if not any("\ud800" <= char <= "\udfff" for char in text):
+        assert shown == text
+
+
+def test_half_a_character_is_stored_as_python_writes_it() -> None:
+    assert storable_text("\ud800 ok") == r"\ud800 ok"

@@ -63,6 +63,7 @@ _KEEPALIVE_S = 4.0
 """Below the shortest idle time after which common servers hang up (5 s), which would lose the next request."""
 _STRETCH_BYTES = 65_536
 _MAX_ERROR_BYTES = 65_536
+_BEGUN = "http11.send_request_headers.started"
 _BODY_SENT = "http11.send_request_body.complete"
 
 FilePart = tuple[str, bytes, str]
@@ -97,6 +98,7 @@ class HttpReply:
 class _Exchange:
     """How far one request has come."""
 
+    begun: bool = False
     sent: bool = False
     status: int | None = None
     headers: httpx.Headers = field(default_factory=httpx.Headers)
@@ -217,7 +219,12 @@ class HttpClient:
             if not exchange.is_refusal:
                 # The cause is dropped: httpx quotes a header it cannot send, and that may be the key.
                 raise broken_error(
-                    self.service, error, sent=exchange.sent, status=exchange.status, redact=self.redact
+                    self.service,
+                    error,
+                    begun=exchange.begun,
+                    sent=exchange.sent,
+                    status=exchange.status,
+                    redact=self.redact,
                 ) from None
         return self._reply(exchange, len(body))
 
@@ -228,7 +235,9 @@ class HttpClient:
         async with asyncio.timeout(CONNECT_TIMEOUT_S + timeout_s + size_bytes / SLOWEST_UPLOAD_BYTES_PER_S) as deadline:
 
             async def trace(event: str, _info: Mapping[str, Any]) -> None:
-                if event == _BODY_SENT:
+                if event == _BEGUN:
+                    exchange.begun = True
+                elif event == _BODY_SENT:
                     exchange.sent = True
                     deadline.reschedule(clock.time() + timeout_s)
 
@@ -277,6 +286,7 @@ class HttpClient:
             f"{self.service} gave no whole answer within {timeout_s:g} s",
             http_status=exchange.status,
             maybe_charged=exchange.sent,
+            was_sent=exchange.begun,
         )
 
 

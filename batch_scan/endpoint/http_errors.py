@@ -143,13 +143,14 @@ def problem_of(body: bytes) -> Problem:
 
 
 def broken_error(
-    service: str, error: Exception, *, sent: bool, status: int | None, redact: Callable[[str], str]
+    service: str, error: Exception, *, begun: bool, sent: bool, status: int | None, redact: Callable[[str], str]
 ) -> EndpointError:
     """Return the error for a request whose answer never came, or not whole.
 
     Args:
         service: name of the service, for the message.
         error: what broke: httpx's or the socket's exception.
+        begun: whether a connection came about, on which the request was begun.
         sent: whether the whole request had left; only then can the service have taken it on.
         status: the status code, where the answer had begun.
         redact: takes secrets out of a text.
@@ -161,12 +162,14 @@ def broken_error(
         return EndpointError(
             Failure.FATAL,
             f"{service} cannot prove who it is and does not get the key ({what}); check base_url and the certificate",
+            was_sent=begun,
         )
     return EndpointError(
         Failure.TRANSIENT,
         f"the connection to {service} failed ({what})",
         http_status=status,
         maybe_charged=sent,
+        was_sent=begun,
     )
 
 

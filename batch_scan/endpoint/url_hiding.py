@@ -48,6 +48,7 @@ def hidden(error: EndpointError, hide: Callable[[str], str]) -> EndpointError:
         vendor_code=hide(error.vendor_code),
         retry_after_s=error.retry_after_s,
         maybe_charged=error.maybe_charged,
+        was_sent=error.was_sent,
     )
 
 

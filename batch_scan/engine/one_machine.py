@@ -16,31 +16,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from batch_scan import __version__
-from batch_scan.delivery import Gate, Meters
+from batch_scan.aside import aside
+from batch_scan.delivery import Gate
 from batch_scan.duration import format_duration
 from batch_scan.engine.arrears import unreported
+from batch_scan.engine.opening import (
+    Ground,
+    OpenReport,
+    begin,
+    lease_of,
+    meters_of,
+    open_report,
+    open_services,
+    start_of,
+)
 from batch_scan.engine.outcome import RunOutcome, RunProgress, doubts_of, outcome_of, reconcile
-from batch_scan.engine.premises import callbacks_of, open_elsewhere, settle_in
-from batch_scan.engine.services import Services, build_services, check_secrets, make_askers, open_askers
-from batch_scan.errors import EndpointError
-from batch_scan.evidence import Evidence
+from batch_scan.engine.services import build_services, check_secrets, make_askers
+from batch_scan.errors import EndpointError, UsageError
 from batch_scan.flow import Bounds
-from batch_scan.ledger import Ledger, RunStart
+from batch_scan.ledger import Ledger
 from batch_scan.media.program import ffmpeg_version
 from batch_scan.media.reader import MediaReader
-from batch_scan.model import RunId, RunRow, Shortfall
-from batch_scan.pace.budget import LocalBudget
-from batch_scan.pace.clock import SystemClock
-from batch_scan.pace.limiter import LocalLimiter
-from batch_scan.report.evidence_queue import evidence_of
-from batch_scan.report.feed import ReportFeed, in_thread
-from batch_scan.report.layout import new_run_id
-from batch_scan.report.lease_holding import hold_lease, owner_of
+from batch_scan.model import RunRow, Shortfall
 from batch_scan.report.open import open_place
 from batch_scan.report.place import check_report_place
-from batch_scan.report.published import identify_by_row, identify_by_uri
-from batch_scan.report.writer import ReportWriter
 from batch_scan.scan import Scan, Scope
 from batch_scan.scratch import scratch_of
 from batch_scan.source.open import open_source
@@ -49,22 +48,28 @@ from batch_scan.totals import Exit, worst
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
-    from batch_scan.endpoint.interface import Quota
+    from batch_scan.ask import Asker
     from batch_scan.job import Job
-    from batch_scan.ledger import InDoubt
+    from batch_scan.media.interface import Reader
     from batch_scan.model import FileResult, Item
+    from batch_scan.report.feed import ReportFeed
     from batch_scan.report.published import Published
-    from batch_scan.report.store import ReportStore
     from batch_scan.source.interface import Source
 
 _log = logging.getLogger(__name__)
 
-ENGINE = "local"
 _GRACE_S = 5.0  # an interrupted run waits this long for answers that are on their way, and are paid for
 _FLUSH_CHECK_S = 5.0
 _FETCHED_AHEAD = 6  # files on their way from a bucket or host while others are decoded; the scratch's limit bounds them
+
+
+_EMPTY_MANIFEST = "{}: the manifest has no rows, so there is nothing to scan; was it written to its end?"
+_EMPTY_PLACE = (
+    "{}: no file lies below it, so there is nothing to scan; is it mounted, and the right one? "
+    "Where it may rightly be empty, keep one file in it that [source] exclude leaves out"
+)
 
 
 class Observer(Protocol):
@@ -81,7 +86,10 @@ class Observer(Protocol):
 
 
 async def source_of(job: Job) -> Source:
-    """Open the job's source; whoever waits for it can be interrupted. Raises UsageError."""
+    """Open the job's source; whoever waits for it can be interrupted.
+
+    Raises UsageError, also where it has not one entry: an archive that is not mounted must not look like a clean one.
+    """
     table = job.source
     is_remote = "://" in job.report.uri
     own = (job.state_dir,) if is_remote else (Path(job.report.uri), job.state_dir)
@@ -100,7 +108,15 @@ async def source_of(job: Job) -> Source:
         allow_buckets=table.allow_buckets,
         sign_urls_s=table.sign_urls,
     )
-    return await open_source(table.uri, options)
+    source = await open_source(table.uri, options)
+    if await aside(_is_empty, source):
+        raise UsageError(_EMPTY_MANIFEST.format(source.uri) if source.sha256 else _EMPTY_PLACE.format(source.uri))
+    return source
+
+
+def _is_empty(source: Source) -> bool:
+    total = source.total()
+    return total == 0 if total is not None else next(iter(source.entries()), None) is None
 
 
 def workers_of(job: Job) -> int:
@@ -129,130 +145,63 @@ async def run_scan(job: Job, observer: Observer, stop: asyncio.Event) -> RunOutc
         if place.is_remote:
             _log.info("the ledger lies in %s, on this machine; keep it to continue this run", job.state_dir)
         with scratch_of(job.state_dir):
-            return await _run_with_ledger(job, place, source, services, ledger, observer, stop)
+            return await _run(Ground(job, place, source, services, ledger), observer, stop)
 
 
-@contextlib.asynccontextmanager
-async def _lease(job: Job, place: ReportStore, run_id: RunId, stop: asyncio.Event) -> AsyncIterator[list[str]]:
-    """Keep other runs out of the report; yields why that could not be done to the end, which stops the run."""
-    lost: list[str] = []
-
-    def lose(why: str) -> None:
-        _log.error("%s; stopping, the same command continues", why)
-        lost.append(why)
-        stop.set()
-
-    if not (place.is_remote and job.report.lease):
-        yield lost
-        return
-    async with hold_lease(place, owner_of(job.state_dir), run_id, lose, job.state.wait):
-        yield lost
-
-
-async def _run_with_ledger(  # noqa: PLR0917
-    job: Job,
-    place: ReportStore,
-    source: Source,
-    services: Services,
-    ledger: Ledger,
-    observer: Observer,
-    stop: asyncio.Event,
-) -> RunOutcome:
-    run, in_doubt = _begin(job, place, source, services, ledger)
+async def _run(ground: Ground, observer: Observer, stop: asyncio.Event) -> RunOutcome:
+    job, place, services, ledger = ground.job, ground.place, ground.services, ground.ledger
+    run, in_doubt = begin(ground)
+    meters = meters_of(job, services, ledger, run.run_id)
     gate = Gate()
-    meters = _meters(job, services, ledger, run.run_id)
     askers = make_askers(services, meters, gate)
-    quotas: dict[str, Quota] = {}
     async with contextlib.AsyncExitStack() as stack:
-        lost_lease = await stack.enter_async_context(_lease(job, place, run.run_id, stop))
-        for remark in open_elsewhere(services, ledger):
-            _log.warning("%s", remark)
-        settle_in(services, meters, await stack.enter_async_context(callbacks_of(job, ledger, run.run_id)))
-        for service in services.by_name.values():
-            stack.push_async_callback(service.close)
+        lost_lease = await stack.enter_async_context(lease_of(job, place, run.run_id, stop))
         try:
-            quotas = await open_askers(services, askers)
+            quotas = await open_services(ground, meters, askers, stack)
         except EndpointError as error:
-            return RunOutcome(run, Exit.ENDPOINT_REFUSED, [f"nothing was scanned: {error.detail}"])
-        await ledger.begin_run(_start(run, place))
-        writer = await in_thread(lambda: ReportWriter(place, run))  # to a bucket, these are requests
-        identify = identify_by_row if source.sha256 else identify_by_uri
-        published = await in_thread(lambda: writer.published(identify))
+            remark = f"nothing was scanned, and no report was written: {error.detail}"
+            return RunOutcome(run, Exit.ENDPOINT_REFUSED, [remark], is_reported=False)
+        await ledger.begin_run(start_of(run, place))
+        report = await open_report(ground, run, stack)
         meters.unreported.update(await unreported(ledger, place, run.run_id))
-        progress = RunProgress.resumed(run, published)
-        observer.started(progress.run, source.total())
+        progress = RunProgress.resumed(run, report.published)
+        observer.started(progress.run, ground.source.total())
         reader = await stack.enter_async_context(MediaReader(bounds_of(job).processes, job.limits.media))
-        kept = evidence_of(place) if job.report.evidence else None
-        if kept is not None:
-            stack.callback(kept.close)
-        feed = ReportFeed(writer, kept)
-        scope = Scope(
-            run_id=run.run_id,
-            job=job,
-            source=source,
-            reader=reader,
-            takers=services.takers(askers, job.extract),
-            ledger=ledger,
-            gate=gate,
-            evidence=Evidence(kept),
-            already_done=_already_done(published),
-        )
-        scan = Scan(scope)
+        scan = Scan(_scope(ground, run, report, reader, askers, gate))
+        grace_s = _GRACE_S
         try:
             async with _time_limit(job, gate):
-                interrupted = await _consume(scan, job, feed, ledger, progress, observer, stop)
+                interrupted = await _consume(scan, ground, report.feed, progress, observer, stop)
+        except asyncio.CancelledError:
+            grace_s = 0.0
+            raise
         finally:
             observer.finished()
-            lost = sum(await asyncio.gather(*(asker.delivery.drain(_GRACE_S) for asker in askers.values())))
+            lost = await _drain(askers, grace_s)
         outcome = outcome_of(job, progress, scan, askers)
         if lost_lease:
             outcome.exit = worst([outcome.exit, Exit.INCOMPLETE])
             outcome.remarks += lost_lease
         outcome.remarks += doubts_of(in_doubt.requests, lost, ledger.doubtful(run.run_id))
-        await _close_run(outcome, feed, ledger, interrupted=interrupted)
+        await _close_run(outcome, report.feed, ledger, interrupted=interrupted)
         outcome.remarks += await reconcile(services, quotas, askers)
     return outcome
 
 
-def _begin(job: Job, place: ReportStore, source: Source, services: Services, ledger: Ledger) -> tuple[RunRow, InDoubt]:
-    """Return the run to go on with: the unfinished one of the same command, else a new one."""
-    fingerprint = job.fingerprint
-    before = ledger.unfinished_run(fingerprint, source.uri, source.sha256, place.uri)
-    now = datetime.now(UTC)
-    run = RunRow(
-        run_id=RunId(before.run_id) if before is not None else new_run_id(now),
-        job=job.name,
-        job_fingerprint=fingerprint,
-        source=source.uri,
-        source_sha256=source.sha256,
-        tool_version=__version__,
-        ffmpeg_version=ffmpeg_version(),
-        engine=ENGINE,
-        endpoints=services.names,
-        started_at=before.started_at if before is not None else now,
-    )
-    if before is not None:
-        _log.info("continuing the unfinished run %s", run.run_id)
-    return run, ledger.in_doubt(run.run_id)
-
-
-def _start(run: RunRow, place: ReportStore) -> RunStart:
-    return RunStart(
+def _scope(  # noqa: PLR0917
+    ground: Ground, run: RunRow, report: OpenReport, reader: Reader, askers: Mapping[str, Asker], gate: Gate
+) -> Scope:
+    return Scope(
         run_id=run.run_id,
-        job_fingerprint=run.job_fingerprint,
-        source=run.source,
-        source_sha256=run.source_sha256,
-        report=place.uri,
-        started_at=run.started_at,
+        job=ground.job,
+        source=ground.source,
+        reader=reader,
+        takers=ground.services.takers(askers, ground.job.extract),
+        ledger=ground.ledger,
+        gate=gate,
+        evidence=report.evidence,
+        already_done=_already_done(report.published),
     )
-
-
-def _meters(job: Job, services: Services, ledger: Ledger, run_id: RunId) -> Meters:
-    clock = SystemClock()
-    configs = services.configs
-    limiter = LocalLimiter({name: config.limit for name, config in configs.items()}, clock)
-    budgets = {name: config.budget for name, config in configs.items()}
-    return Meters(run_id, ledger, limiter, LocalBudget(job.budget, budgets, ledger.spent(run_id)), clock)
 
 
 def _already_done(published: Published) -> Callable[[Item], bool]:
@@ -262,28 +211,23 @@ def _already_done(published: Published) -> Callable[[Item], bool]:
 
 
 async def _consume(  # noqa: PLR0917
-    scan: Scan,
-    job: Job,
-    feed: ReportFeed,
-    ledger: Ledger,
-    progress: RunProgress,
-    observer: Observer,
-    stop: asyncio.Event,
+    scan: Scan, ground: Ground, feed: ReportFeed, progress: RunProgress, observer: Observer, stop: asyncio.Event
 ) -> bool:
-    """Write results as they come; return True where `stop` ended it early."""
+    """Write results as they come; return True where `stop` ended it early. Nothing of the scan goes on afterwards."""
 
     async def write_all() -> None:
-        async for result in scan.results(bounds_of(job)):
-            await feed.settled()
-            feed.take(result)
-            progress.add(result)
-            observer.result(result)
-            await feed.flush_if_due()
+        async with contextlib.aclosing(scan.results(bounds_of(ground.job))) as results:
+            async for result in results:
+                await feed.settled()
+                feed.take(result)
+                progress.add(result)
+                observer.result(result)
+                await feed.flush_if_due()
 
     async def write_by_age() -> None:
         while True:
             await asyncio.sleep(_FLUSH_CHECK_S)
-            await ledger.flush()
+            await ground.ledger.flush()
             await feed.flush_if_due()
 
     writing, flushing = asyncio.create_task(write_all()), asyncio.create_task(write_by_age())
@@ -300,6 +244,15 @@ async def _consume(  # noqa: PLR0917
         for task in (writing, flushing, stopping):
             task.cancel()
         await asyncio.gather(writing, flushing, stopping, return_exceptions=True)
+
+
+async def _drain(askers: Mapping[str, Asker], grace_s: float) -> int:
+    """Wait for what is on its way to the services, not where this is cancelled; return how much had to be given up."""
+    try:
+        return sum(await asyncio.gather(*(asker.delivery.drain(grace_s) for asker in askers.values())))
+    except asyncio.CancelledError:
+        await asyncio.gather(*(asker.delivery.drain(0.0) for asker in askers.values()))
+        raise
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from batch_scan.totals import Exit, add_cost, add_row, exit_of_rows, worst
+from batch_scan.cost import Cost, cost_of
+from batch_scan.totals import Exit, add_row, exit_of_rows, worst
 from batch_scan.vocabulary import Reason
 
 if TYPE_CHECKING:
@@ -34,27 +35,31 @@ class RunOutcome:
     exit: Exit
     remarks: list[str] = field(default_factory=list)
     """What an operator should know beyond the numbers, one sentence each."""
+    is_reported: bool = True
+    """False where it ended before anything was scanned, and wrote no report."""
 
 
 @dataclass(slots=True)
 class RunProgress:
-    """The run's row as it grows, and why rows are not complete."""
+    """The run's row as it grows, and why files are not complete."""
 
     run: RunRow
     reasons: set[Reason] = field(default_factory=set)
+    cost: Cost = field(default_factory=Cost)
+    """What `run.cost` is the total of."""
 
     @classmethod
     def resumed(cls, run: RunRow, published: Published) -> RunProgress:
         """Return the progress of a run of which some rows are published already."""
         reasons = {Reason(word) for word in published.reasons if word in set(Reason)}
-        return cls(replace(run, totals=published.totals, cost=published.cost), reasons)
+        return cls(replace(run, totals=published.totals, cost=published.cost.total), reasons, published.cost)
 
     def add(self, result: FileResult) -> None:
         """Count one more row."""
-        totals, cost = add_row(self.run.totals, result.row), add_cost(self.run.cost, result.row)
-        self.run = replace(self.run, totals=totals, cost=cost)
+        self.cost += cost_of([result.row])
+        self.run = replace(self.run, totals=add_row(self.run.totals, result.row), cost=self.cost.total)
         if result.row.reason is not None:
-            self.reasons.add(result.row.reason)
+            self.reasons |= {result.row.reason, *result.further_reasons}
 
 
 def outcome_of(job: Job, progress: RunProgress, scan: Scan, askers: Mapping[str, Asker]) -> RunOutcome:
@@ -73,6 +78,8 @@ def outcome_of(job: Job, progress: RunProgress, scan: Scan, askers: Mapping[str,
             )
     if Reason.TIME_LIMIT in progress.reasons:
         remarks.append("the time limit was reached; run the same command again for the rest")
+    elif 0 < progress.run.totals.items == progress.run.totals.skipped:
+        remarks.append("nothing was examined: include, exclude, modified_after or limit left out every entry")
     if scan.internal_errors:
         codes.append(Exit.INTERNAL)
     return RunOutcome(progress.run, worst(codes), remarks)

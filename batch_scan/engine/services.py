@@ -54,8 +54,8 @@ class Services:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The endpoints' names, in order."""
-        return tuple(sorted(endpoint.name for endpoint in self.endpoints))
+        """The names of all of them, in order."""
+        return tuple(sorted(self.by_name))
 
     def takers(self, askers: Mapping[str, Asker], extract: ExtractTable) -> Takers:
         """Say who takes which samples, and how sound is handed on."""
@@ -136,7 +136,7 @@ async def open_askers(services: Services, askers: Mapping[str, Asker]) -> dict[s
             detail = f"not asked: {name} refused at the start: {clean_text(error.detail)}"
             asker.delivery.stop(Shortfall(Reason.ENDPOINT_STOPPED, detail))
             _log.warning("%s refused at the start and is not asked: %s", name, clean_text(error.detail))
-    if refused is not None and all(askers[name].delivery.stopped for name in services.names):
+    if refused is not None and all(askers[endpoint.name].delivery.stopped for endpoint in services.endpoints):
         raise refused
     return quotas
 

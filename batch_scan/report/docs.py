@@ -39,6 +39,10 @@ reports/
   `items`, and so do its `status` counts.
 - **`keep` is proof**: all that was planned was taken out, sent and answered. Where anything is missing the verdict is
   `unknown` (or `flag` or `remove`, if something was found in the rest) and `reason` says why.
+- A run that scanned nothing has no report: one that ends with exit code 2, or with 6 where every endpoint refused at
+  the start.
+- Sound whose peaks stay below -60 dBFS is silence, speech too: stretches of 3 seconds and more, and whole tracks, are
+  not sent and count as answered. `[extract] skip_silence = false` has them sent.
 - A run that is continued keeps its `run_id`; `run_id` sorts by start time.
 - Times are UTC timestamps, positions are seconds from the start of the file. Null means unknown, none, or not said.
 - A row of `files` is published after all its rows in the other tables. After a killed run those may hold details of

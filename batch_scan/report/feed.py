@@ -7,7 +7,11 @@ would time out.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from batch_scan.errors import BatchScanError
+from batch_scan.shielded import shielded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from batch_scan.report.writer import ReportWriter
 
 _T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
 
 
 class ReportFeed:
@@ -61,11 +67,19 @@ class ReportFeed:
 async def in_thread(work: Callable[[], _T]) -> _T:
     """Do work of a writer in a thread, to its end also where we are cancelled.
 
-    A half-done flush must not meet another one, nor go on where the lease of the report was given back.
+    A half-done flush must not meet another one, nor go on where the lease of the report was given back. What goes wrong
+    with it then is told in the log, since whoever asked is gone.
     """
     working = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        return await asyncio.shield(working)
+        return await shielded(working)
     except asyncio.CancelledError:
+        working.add_done_callback(_tell_failure)
         await asyncio.wait([working])
         raise
+
+
+def _tell_failure(working: asyncio.Future[Any]) -> None:
+    if not working.cancelled() and (error := working.exception()) is not None:
+        known = isinstance(error, BatchScanError)
+        _log.warning("what was under way at the stop has failed: %s", error, exc_info=None if known else error)

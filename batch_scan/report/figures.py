@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch_scan.cost import Cost
 from batch_scan.model import Coverage, RunTotals
 from batch_scan.report.runs import read_run
 from batch_scan.report.schema import Table
@@ -37,7 +38,8 @@ def summarise(report: Report) -> Summary:
     files = report.arrow(Table.FILES, columns=_FILE_COLUMNS)
     counts = {(row["verdict"], row["status"]): row["count"] for row in _count(files, "verdict", "status")}
     reasons = {row["reason"]: row["count"] for row in _count(files, "reason") if row["reason"] is not None}
-    sums = {name: pc.sum(files[name], min_count=0).as_py() for name in (*_COVERAGE, *_COUNTED, "findings")}
+    scanned = files.filter(pc.is_null(files["duplicate_of"]))  # a duplicate's row repeats the figures of its twin
+    sums = {name: pc.sum(scanned[name], min_count=0).as_py() for name in (*_COVERAGE, *_COUNTED, "findings")}
     requests = report.arrow(Table.REQUESTS, columns=_REQUEST_COLUMNS)
     return Summary(
         run=read_run(report.place, report.run_id),
@@ -46,9 +48,10 @@ def summarise(report: Report) -> Summary:
         totals=_totals(counts, sums),
         coverage=Coverage(**{name: sums[name] for name in _COVERAGE}),
         findings=sums["findings"],
+        duplicates=len(files) - len(scanned),
         highlights=_highlights(report, files),
         endpoints=_endpoint_use(requests),
-        tokens_saved=_tokens_saved(files, requests),
+        tokens_saved=_tokens_saved(sums["frames_deduplicated"], requests),
         reasons=dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))),
     )
 
@@ -82,10 +85,8 @@ def _highlights(report: Report, files: pa.Table) -> tuple[Highlight, ...]:
     return tuple(Highlight(**best[row["uri"]], in_file=row["findings"]) for row in worst if row["uri"] in best)
 
 
-def _tokens_saved(files: pa.Table, requests: pa.Table) -> int:
+def _tokens_saved(twins: int, requests: pa.Table) -> int:
     """Estimate what near-twins would have been charged: as much as the pictures that were, endpoint by endpoint."""
-    scanned = files.filter(pc.is_null(files["duplicate_of"]))
-    twins: int = pc.sum(scanned["frames_deduplicated"], min_count=0).as_py()
     charged = requests.filter(
         pc.and_(pc.equal(requests["medium"], Medium.FRAME.value), pc.greater(requests["tokens_charged"], 0))
     )
@@ -108,7 +109,6 @@ def _use_of(name: str, rows: list[dict[str, Any]]) -> EndpointUse:
     def count(outcome: str, *, cached: bool) -> int:
         return sum(row["count_all"] for row in rows if (row["outcome"], row["cached"]) == (outcome, cached))
 
-    costs = [row["cost_sum"] for row in rows if row["cost_sum"] is not None]
     return EndpointUse(
         name=name,
         answered=count("answered", cached=False),
@@ -117,5 +117,5 @@ def _use_of(name: str, rows: list[dict[str, Any]]) -> EndpointUse:
         not_sent=count("not_sent", cached=False) + count("not_sent", cached=True),
         tokens_estimated=sum(row["tokens_estimated_sum"] or 0 for row in rows),
         tokens_charged=sum(row["tokens_charged_sum"] or 0 for row in rows),
-        cost=sum(costs) if costs and not any(row["unpriced_any"] for row in rows) else None,
+        cost=sum((Cost(row["cost_sum"], row["unpriced_any"]) for row in rows), Cost()).total,
     )

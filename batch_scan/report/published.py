@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batch_scan.cost import Cost
 from batch_scan.errors import BatchScanError
 from batch_scan.model import RunTotals
-from batch_scan.report.arrow import storable_text
 from batch_scan.report.schema import SCHEMAS, Table
 from batch_scan.report.store import locate, store_of
+from batch_scan.untrusted import storable_text
 from batch_scan.vocabulary import Outcome, Status, Verdict
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ class Published(Names):
     """The items of a run that have their row, by identity, and what is counted over them."""
 
     totals: RunTotals
-    cost: float | None
-    """Sum over the rows; None where a row was charged for without a price, or none has one."""
+    cost: Cost
     reasons: frozenset[str]
     """Why rows are not complete."""
 
@@ -92,7 +92,7 @@ def read_published(place: Place, parts: Sequence[PurePosixPath], identify: Ident
         reasons.update(filter(None, pc.unique(batch["reason"]).to_pylist()))
         pairs = zip(batch["item"].to_pylist(), batch["uri"].to_pylist(), strict=True)
         hashes.append(np.fromiter((_hash(identify(*pair)) for pair in pairs), np.uint64, len(batch)))
-    return Published(np.sort(np.concatenate(hashes)), tally.totals(), tally.cost(), frozenset(reasons))
+    return Published(np.sort(np.concatenate(hashes)), tally.totals(), tally.cost, frozenset(reasons))
 
 
 def read_sent(place: Place, parts: Sequence[PurePosixPath]) -> Names:
@@ -136,9 +136,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
-        self._cost = 0.0
-        self._priced = False
-        self._unpriced = False
+        self.cost = Cost()
 
     def add(self, batch: pa.RecordBatch) -> None:
         self._add("items", len(batch))
@@ -147,18 +145,12 @@ class _Tally:
                 self._add(pair["values"], pair["counts"])
         for column in _COUNTED:
             self._add(column, pc.sum(batch[column], min_count=0).as_py())
-        cost = batch["cost"]
-        self._cost += pc.sum(cost, min_count=0).as_py()
-        self._priced |= cost.null_count < len(cost)
-        charged = pc.greater(batch["tokens_charged"], 0)
-        self._unpriced |= bool(pc.any(pc.and_(pc.is_null(cost), charged)).as_py())
+        unpriced = pc.and_(pc.is_null(batch["cost"]), pc.greater(batch["tokens_charged"], 0))
+        self.cost += Cost(pc.sum(batch["cost"]).as_py(), bool(pc.any(unpriced).as_py()))
 
     def totals(self) -> RunTotals:
         counted = ("items", *Verdict, *Status, *_COUNTED)
         return RunTotals(**{str(name): self._counts.get(str(name), 0) for name in counted})
-
-    def cost(self) -> float | None:
-        return self._cost if self._priced and not self._unpriced else None
 
     def _add(self, name: str, count: int) -> None:
         self._counts[name] = self._counts.get(name, 0) + count

@@ -28,7 +28,7 @@ _ASK_AGAIN = "run the same command again; what was answered is not paid again"
 MEANINGS: Mapping[str, Meaning] = {
     Reason.EXCLUDED: Meaning("left out by include or exclude patterns"),
     Reason.LIMIT: Meaning("left out by --limit", "run without --limit"),
-    Reason.TIME_LIMIT: Meaning("not begun before --max-time", "run the same command again to go on"),
+    Reason.TIME_LIMIT: Meaning("not begun, or not finished, before --max-time", "run the same command again to go on"),
     Reason.MISSING: Meaning("named by the source, not there", "mend the manifest or bring the file back"),
     Reason.OUTSIDE_ROOT: Meaning("lies outside source.root", "set source.root if the file is meant"),
     Reason.HOST_REFUSED: Meaning("host not in source.allow_hosts", "name the host if it is to be trusted"),
@@ -59,7 +59,10 @@ MEANINGS: Mapping[str, Meaning] = {
     Reason.SAMPLE_REFUSED: Meaning("the endpoint will not judge a sample", "see `error` in the table `requests`"),
     Reason.SAMPLE_TOO_LARGE: Meaning("a sample is larger than the endpoint takes", "lower extract.frame_size"),
     Reason.UNRECOGNISED_ANSWER: Meaning("an answer that cannot be read", "see `answer` in the table `requests`"),
-    Reason.NOT_UNDERSTOOD: Meaning("speech the transcriber could not make out", "use another model or transcriber"),
+    Reason.NOT_UNDERSTOOD: Meaning(
+        "sound not made out, or not surely heard to its end",
+        "`error` says which: use another model or transcriber, or have sound sent in decoded chunks",
+    ),
     Reason.ENDPOINT_STOPPED: Meaning("the endpoint refused for good", "check key and quota with `batch-scan doctor`"),
     Reason.BUDGET: Meaning("the budget was reached", "raise --max-tokens and run again; nothing is paid twice"),
     Reason.INTERNAL: Meaning("a fault of batch-scan itself", "report it with the text in `error`"),

@@ -10,9 +10,10 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batch_scan.cost import cost_of
 from batch_scan.duration import format_duration
 from batch_scan.model import Coverage, RunTotals
-from batch_scan.report.plaintext import WIDTH, aligned, cell, clock, head, number, share, tail
+from batch_scan.plaintext import WIDTH, aligned, cell, clock, head, number, share, tail
 from batch_scan.report.reasons import MEANINGS, UNKNOWN_REASON
 from batch_scan.vocabulary import Status, Verdict
 
@@ -77,7 +78,10 @@ class Summary:
     """Files by verdict and status."""
     totals: RunTotals = field(default_factory=RunTotals)
     coverage: Coverage = field(default_factory=Coverage)
+    """Over contents: what several files hold counts once, as in `findings`."""
     findings: int = 0
+    duplicates: int = 0
+    """Files that carry the verdict of another with the same content."""
     highlights: tuple[Highlight, ...] = ()
     endpoints: tuple[EndpointUse, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
@@ -146,6 +150,8 @@ def _examined(summary: Summary) -> list[str]:
         lines[-1] += f"; {number(coverage.frames_deduplicated)} share the answer of a near-identical one"
     if coverage.frames_deduplicated and summary.tokens_saved:
         lines.append(f"             which saved about {number(summary.tokens_saved)} tokens")
+    if summary.duplicates:
+        lines.append(f"  copies     {number(summary.duplicates)} with the content of another file, which counts once")
     return ["Examined", *lines] if lines else []
 
 
@@ -184,8 +190,6 @@ def _use_cells(use: EndpointUse) -> list[str]:
 
 
 def _sum_of(uses: Sequence[EndpointUse]) -> EndpointUse:
-    costs = [use.cost for use in uses if use.cost is not None]
-    unpriced = any(use.cost is None and use.tokens_charged for use in uses)
     return EndpointUse(
         name="total",
         answered=sum(use.answered for use in uses),
@@ -194,7 +198,7 @@ def _sum_of(uses: Sequence[EndpointUse]) -> EndpointUse:
         not_sent=sum(use.not_sent for use in uses),
         tokens_estimated=sum(use.tokens_estimated for use in uses),
         tokens_charged=sum(use.tokens_charged for use in uses),
-        cost=sum(costs) if costs and not unpriced else None,
+        cost=cost_of(uses).total,
     )
 
 

@@ -45,8 +45,8 @@ class _Engine:
 class EngineJudge:
     """A `Judge`. Loads on first use, or by `load`; one is enough for all servers, from any number of threads.
 
-    Pictures are judged side by side. Texts wait for one another, and so does sound: those models are not to be used
-    from two threads at once. No method may be called from a thread whose event loop is running.
+    Pictures are judged side by side, and so is sound. Texts wait for one another: their models are not to be used from
+    two threads at once. No method may be called from a thread whose event loop is running.
     """
 
     def __init__(self, *, notable: float = NOTABLE, threads: int = 0) -> None:

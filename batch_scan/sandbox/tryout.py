@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from batch_scan.sandbox.vendor import VendorServer
 
 _TIMEOUT_S: Final = 1800.0
-"""Longest wait for an answer. The default is a service's; here one machine both scans and judges, one chunk of sound
-after the other."""
+"""Longest wait for an answer. The default is a service's; here one machine both scans and judges."""
 _HEAD: Final = """\
 # Written by batch-scan sandbox. It asks servers on this machine; nothing leaves it and nothing is paid.
 # To ask the services themselves, take out every address on 127.0.0.1 and set the keys to your own.

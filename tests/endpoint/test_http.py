@@ -228,6 +228,7 @@ async def test_a_connection_that_is_refused_was_not_charged() -> None:
         with pytest.raises(EndpointError) as caught:
             await http.send("POST", "judge", content=b"x")
     assert (caught.value.failure, caught.value.maybe_charged) == (Failure.TRANSIENT, False)
+    assert not caught.value.was_sent
 
 
 async def test_a_reset_before_the_whole_request_has_left_was_not_charged() -> None:
@@ -235,7 +236,7 @@ async def test_a_reset_before_the_whole_request_has_left_was_not_charged() -> No
         await peer.reader.readuntil(b"\r\n\r\n")
 
     error = await failing(handler, content=b"x" * 40_000_000)
-    assert (error.failure, error.maybe_charged) == (Failure.TRANSIENT, False)
+    assert (error.failure, error.maybe_charged, error.was_sent) == (Failure.TRANSIENT, False, True)
 
 
 async def test_an_upload_that_the_service_does_not_take_in_is_given_up() -> None:

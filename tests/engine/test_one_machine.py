@@ -2,27 +2,32 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from batch_scan.endpoint.interface import Quota
-from batch_scan.engine.one_machine import bounds_of, run_scan, source_of, workers_of
+from batch_scan.engine.one_machine import _consume, bounds_of, run_scan, source_of, workers_of
+from batch_scan.engine.opening import Ground
 from batch_scan.engine.outcome import RunProgress, doubts_of, outcome_of, reconcile
 from batch_scan.engine.services import Services
 from batch_scan.errors import UsageError
+from batch_scan.examine import Examined
 from batch_scan.jobfile import load_job
-from batch_scan.model import RunRow, RunTotals, Shortfall
+from batch_scan.model import Coverage, FileResult, MediaInfo, RunRow, RunTotals, Shortfall
+from batch_scan.report.writer import ReportWriter
+from batch_scan.result import Opened, examined_result
 from batch_scan.totals import Exit
 from batch_scan.vocabulary import Reason
-from tests.asking_kit import ToyEndpoint, desk_of, ledger_in, sample_of
-from tests.report.made import plain, run
+from tests.asking_kit import Hold, ToyEndpoint, desk_of, ledger_in, sample_of
+from tests.report.made import BEGAN, plain, run
+from tests.scan_kit import Shelf, scan_of
 
 if TYPE_CHECKING:
     from batch_scan.ask import Asker
     from batch_scan.job import Job
-    from batch_scan.model import FileResult
 
 LOCAL = {("endpoints",): ["local"], ("run", "workers"): 1}
 
@@ -143,6 +148,63 @@ def test_rows_are_counted_as_they_come() -> None:
     for index in range(3):
         progress.add(plain(index))
     assert (progress.run.totals.items, progress.run.totals.keep, progress.reasons) == (3, 3, set())
+
+
+def test_a_cost_of_which_a_part_is_unknown_stays_unknown_however_many_rows_follow() -> None:
+    def row_of(index: int, charged: int, cost: float | None) -> FileResult:
+        return FileResult(replace(plain(index).row, tokens_charged=charged, cost=cost))
+
+    progress = progress_of(totals=RunTotals())
+    told = []
+    for index, (charged, cost) in enumerate([(0, None), (1, 1.0), (1, None), (2, 2.0)]):
+        progress.add(row_of(index, charged, cost))
+        told.append(progress.run.cost)
+    assert told == [None, 1.0, None, None]
+
+
+def test_a_continued_run_adds_to_the_cost_that_its_report_tells(tmp_path: Path) -> None:
+    writer = ReportWriter(tmp_path, run())
+    totals = []
+    for index, cost in enumerate([1.0, None]):
+        writer.add(FileResult(replace(plain(index).row, tokens_charged=1, cost=cost)))
+        writer.flush()
+        progress = RunProgress.resumed(run(), writer.published())
+        progress.add(FileResult(replace(plain(9).row, tokens_charged=1, cost=2.0)))
+        totals.append(progress.run.cost)
+    assert totals == [3.0, None]
+
+
+async def test_a_file_that_the_time_limit_left_unfinished_counts_whatever_else_is_wrong_with_it(tmp_path: Path) -> None:
+    gaps = [Shortfall(Reason.DAMAGED, "cut off"), Shortfall(Reason.TIME_LIMIT, "late")]
+    examined = Examined(MediaInfo("mov", 1.0), [], [], [], gaps, planned=3, answered=1, coverage=Coverage())
+    progress = progress_of(totals=RunTotals())
+    progress.add(examined_result(Opened(plain(0).row.item, BEGAN), examined, [], (), BEGAN))
+    outcome = outcome_of(job_over(tmp_path), progress, _Scan(), {})  # type: ignore[arg-type]
+    assert outcome.exit is Exit.TIME_LIMIT
+    assert len(outcome.remarks) == 1
+
+
+async def test_nothing_of_a_scan_goes_on_once_it_was_told_to_stop_while_results_were_written(tmp_path: Path) -> None:
+    words, stop = Shelf(tmp_path), asyncio.Event()
+    for name in "abc":
+        words.add(name, f"{name} words")
+    held = Hold()
+
+    class Feed:
+        async def settled(self) -> None:
+            held.arrived.set()
+            await held.let_go.wait()
+
+    async with ledger_in(tmp_path) as ledger:
+        scan = scan_of(ledger, words, ToyEndpoint())
+        ground = Ground(job_over(tmp_path), None, words, None, ledger)  # type: ignore[arg-type]
+        before = asyncio.all_tasks()
+        consuming = asyncio.create_task(_consume(scan, ground, Feed(), progress_of(), Watcher(), stop))  # type: ignore[arg-type]
+        await held.arrived.wait()
+        stop.set()
+        assert await consuming
+        left = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks() - before}
+    assert left <= {"Delivery._deliver"}, "what is on its way to a service is waited for by others"
 
 
 def test_workers_are_what_the_job_says_or_one_per_core(tmp_path: Path) -> None:

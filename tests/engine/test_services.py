@@ -70,7 +70,7 @@ def test_an_endpoint_and_a_transcriber_of_one_name_are_told_apart() -> None:
     transcriber = ToyTranscriber()
     services = Services((ToyEndpoint(name=transcriber.name),), transcriber)
     assert set(services.by_name) == {transcriber.name, f"transcribe.{transcriber.name}"}
-    assert services.names == (transcriber.name,)
+    assert services.names == (transcriber.name, f"transcribe.{transcriber.name}")
 
 
 async def test_one_that_refuses_at_the_start_is_stopped_and_the_others_go_on(tmp_path: Path) -> None:

@@ -97,6 +97,34 @@ async def test_evidence_that_cannot_be_kept_keeps_its_rows_back(tmp_path: Path) 
     assert items(tmp_path) == [0]
 
 
+@pytest.mark.parametrize(
+    ("error", "trace"),
+    [(BatchScanError("the report cannot be written: disk full"), False), (KeyError("a mistake of ours"), True)],
+)
+async def test_what_goes_wrong_when_who_asked_was_cancelled_is_told(
+    error: Exception,
+    trace: bool,  # noqa: FBT001 - a table
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    waits, go = threading.Event(), threading.Event()
+
+    def work() -> None:
+        waits.set()
+        assert go.wait(30)
+        raise error
+
+    working = asyncio.create_task(in_thread(work))
+    await asyncio.to_thread(waits.wait, 30)
+    working.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    (told,) = caplog.records
+    assert told.getMessage() == f"what was under way at the stop has failed: {error}"
+    assert bool(told.exc_info) == trace
+
+
 async def test_work_of_a_writer_is_done_beside_the_event_loop_and_to_its_end_also_where_it_is_cancelled() -> None:
     waits, go, done = threading.Event(), threading.Event(), []
 

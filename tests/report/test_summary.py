@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_scan.model import Coverage, FileResult, RunTotals
+from batch_scan.plaintext import WIDTH, display_width
 from batch_scan.report.figures import summarise
-from batch_scan.report.plaintext import WIDTH, display_width
 from batch_scan.report.reader import open_report
 from batch_scan.report.summary import EndpointUse, Highlight, Summary, summary_text
 from batch_scan.report.writer import ReportWriter
@@ -119,6 +119,18 @@ def test_a_duplicate_is_told_of_by_its_twin(tmp_path: Path) -> None:
     summary = write(tmp_path, twin, FileResult(row))
     assert [found.uri for found in summary.highlights] == ["/archive/0.mp4"]
     assert summary.totals.remove == 2
+
+
+def test_what_several_files_hold_counts_once_in_what_was_examined_and_found(tmp_path: Path) -> None:
+    twin = made.full(0)
+    copies = [FileResult(replace(twin.row, item=made.item(index), duplicate_of=twin.row.item.uri)) for index in (1, 2)]
+    alone, summary = write(tmp_path / "alone", twin), write(tmp_path / "copied", twin, *copies)
+    assert (summary.coverage, summary.findings, summary.duplicates) == (alone.coverage, alone.findings, 2)
+    assert summary.findings == len(open_report(tmp_path / "copied").findings())
+    text = summary_text(summary)
+    assert "Findings: 2;" in text
+    assert "  copies     2 with the content of another file, which counts once" in text
+    assert "copies" not in summary_text(alone)
 
 
 def test_the_worst_files_come_first_and_there_are_ten_of_them(tmp_path: Path) -> None:

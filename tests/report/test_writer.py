@@ -126,7 +126,7 @@ def test_a_continued_run_knows_what_it_has_and_goes_on_with_the_next_part(tmp_pa
         items=3, keep=1, flag=0, remove=1, unknown=1, complete=1, partial=1, failed=0, skipped=1,
         requests=2, cached_requests=1, tokens_estimated=9, tokens_charged=7,
     )  # fmt: skip
-    assert published.cost == pytest.approx(0.07)
+    assert published.cost.total == pytest.approx(0.07)
     again.add(made.plain(3))
     again.flush()
     assert parts(tmp_path, Table.FILES) == [0, 1, 2]
@@ -157,10 +157,10 @@ def test_cost_is_unknown_where_something_was_charged_without_a_price(tmp_path: P
     free = made.plain(1)
     writer.add(free)
     writer.flush()
-    assert writer.published().cost == pytest.approx(0.07)
+    assert writer.published().cost.total == pytest.approx(0.07)
     writer.add(replace(free, row=replace(free.row, tokens_charged=1)))
     writer.flush()
-    assert writer.published().cost is None
+    assert writer.published().cost.total is None
 
 
 def test_details_without_their_row_of_files_are_not_read_and_go_when_the_run_is_continued(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_the_job_asks_every_server_and_finds_every_key(tmp_path: Path) -> None:
     written = {path for path in (tmp_path / "out" / "secrets").iterdir() if path.read_text().strip()}
     assert {reference.file for reference in found if reference.file is not None} == written
     assert all(reference.resolve().reveal() for reference in found if reference.file is not None)
-    assert {config.limit.timeout_s for config in services.values()} == {1800.0}
+    assert {config.limit.model_dump()["timeout_s"] for config in services.values()} == {1800.0}
 
 
 def test_without_a_source_the_line_to_type_leaves_room_for_one(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,15 @@ FILES = {"clean.mp4", "red.mp4", "bad.flac", "sound.flac"}
 TOKENS = 20 * 5 + 50 * 3
 REQUESTS = 8
 CLEAN = {"clean.mp4", "sound.flac"}
+SMALL_FILES = (
+    sys.executable,
+    "-c",
+    """import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))
+from batch_scan.cli import entry_point
+entry_point()""",
+)
+"""The command where no file can grow beyond what a ledger takes for its first answers, as on a disk that is full."""
 PAID = ("requests", "cached_requests", "tokens_estimated", "tokens_charged", "cost")
 
 
@@ -165,6 +175,49 @@ def test_a_429_without_retry_after_is_waited_for(archive: Path, place: Place, un
     longest_s = max(later_s - earlier_s for earlier_s, later_s in pairwise(arrived))
     assert longest_s == pytest.approx(15, abs=2), "a quarter of the minute that vendors count in"
     assert report_of(place, ended) == undisturbed
+
+
+def test_a_service_that_refuses_at_the_start_scans_nothing_and_names_no_report(archive: Path, place: Place) -> None:
+    with SafeCommsServer(judge=JUDGE) as server:
+        place.write_job(job_text(archive, server.url))
+        place.key = "another"
+        ended = place.run()
+        assert ended.code == 6
+        assert (ended.said["run_id"], ended.said["report"], ended.said["items"]) == (None, None, 0)
+        assert "nothing was scanned, and no report was written: safecomms answered 401" in ended.stderr
+        assert "batch-scan report" not in ended.stderr
+        assert not (place.report / "runs").exists()
+        assert server.calls == []
+
+
+def test_where_nobody_listens_nothing_is_said_to_have_been_sent(archive: Path, place: Place) -> None:
+    with SafeCommsServer(judge=JUDGE) as server:
+        place.write_job(job_text(archive, server.url, limit="max_attempts = 2\nmax_retry_s = 5"))
+    ended = place.run()
+    assert (ended.code, ended.said["requests"]) == (3, 0)
+    assert "0 requests sent" in ended.stderr
+    assert {(row["outcome"], row["attempts"]) for row in place.rows("requests", ended.run_id)} == {("failed", 0)}
+    assert {row["reason"] for row in check_rows(place, ended).values()} == {"request_failed"}
+
+
+def test_a_full_disk_names_the_run_that_the_next_command_goes_on_with(
+    archive: Path, place: Place, undisturbed: dict[str, Any]
+) -> None:
+    with SafeCommsServer(judge=JUDGE) as server:
+        place.write_job(job_text(archive, server.url))
+        ended = place.start(place.job, program=SMALL_FILES).wait()
+        assert ended.code == 7, ended.stderr
+        assert ended.said["report"] == str(place.report)
+        assert "run the same command again: what was answered so far is kept" in ended.stderr
+        healthy = place.run()
+        assert healthy.code == 1, healthy.stderr
+        assert healthy.run_id == ended.run_id
+        assert without_evidence(report_of(place, healthy)) == without_evidence(undisturbed)
+
+
+def without_evidence(report: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is cut while a file is open, and is not cut again of one whose answers are all there."""
+    return report | {"findings": [row | {"evidence": None} for row in report["findings"]]}
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,28 @@ def test_a_signal_does_not_wait_for_a_vendor_that_hangs(
     assert report_of(place, ended.run_id) == undisturbed[0]
 
 
+def test_a_second_signal_does_not_wait_for_what_is_in_flight(
+    archive: Path, place: Place, undisturbed: tuple[dict[str, Any], int, Ended]
+) -> None:
+    with SafeCommsServer(judge=JUDGE) as server:
+        server.faults.when(lambda seen: seen.number > 5, hang())
+        place.write_job(job_text(archive, server.url, limit="concurrency = 2"))
+        running = place.start()
+        server.wait_for_calls(7)
+        running.signal(signal.SIGINT)
+        place.wait_until(lambda: "finishing what is in flight" in running.stderr.read_text())
+        running.signal(signal.SIGINT)
+        stopped = running.wait(_ENDS_WITHIN_S)
+        assert stopped.code == stopped.said["exit_code"] == 130
+        assert "SIGINT again: ending without waiting" in stopped.stderr
+        server.faults.clear()
+        ended = place.run()
+    assert (place.children(), place.left_behind()) == ([], [])
+    assert "2 requests were in flight when this run was killed" in ended.stderr
+    assert [path.name for path in (place.report / "runs").iterdir()] == [f"run_id={ended.run_id}"]
+    assert report_of(place, ended.run_id) == undisturbed[0]
+
+
 def test_a_signal_does_not_wait_until_a_huge_file_is_read(place: Place, tmp_path: Path) -> None:
     """Reading tens of gigabytes for their digest takes longer than anybody waits."""
     (tmp_path / "media").mkdir()
