@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ from batch_scan.result import (
     refused_result,
     unexamined_result,
 )
-from batch_scan.source.ahead import read_ahead
+from batch_scan.source.ahead import fresh_stat, read_ahead
 from batch_scan.takers import Route, Routes, Takers, not_taken
 from batch_scan.untrusted import clean_text
 from batch_scan.verdict import find
@@ -176,8 +177,14 @@ class Scan:
         if at_once is not None:
             await queue.put(at_once)
             return
+        found_s = time.monotonic()
         place = await flow.admit()
-        task = group.create_task(self._one(item, place, queue))
+        try:  # looked at here, so that of copies that are known the first of the source is scanned, in every run
+            stat = await fresh_stat(self._scope.source, found, found_s)
+        except BaseException:
+            place.leave()
+            raise
+        task = group.create_task(self._one(Opened(item, _now(), stat), place, queue))
         task.add_done_callback(lambda _: place.leave())
 
     def _at_once(self, entry: Item | Refused, item: Item, stat: Stat | None) -> FileResult | None:
@@ -194,10 +201,10 @@ class Scan:
         twin = self._twin(item, digest) if digest is not None and digest not in self._claims else None
         return duplicate_result(Opened(item, now, stat, digest or ""), twin, now) if twin is not None else None
 
-    async def _one(self, item: Item, place: Place, queue: asyncio.Queue[FileResult | None]) -> None:
-        started_at = _now()
+    async def _one(self, found: Opened, place: Place, queue: asyncio.Queue[FileResult | None]) -> None:
+        item = found.item
         try:
-            result = await self._scan(item, place, started_at)
+            result = await self._scan(found, place)
         except Exception as error:
             cause = _first(error)
             if isinstance(cause, BatchScanError) and not isinstance(cause, _OF_ONE_ITEM):
@@ -206,17 +213,16 @@ class Scan:
             _log.exception("internal error at %s", item.uri)
             detail = f"internal error, please report it: {clean_text(str(cause))}"
             gap = Shortfall(Reason.INTERNAL, detail, type(cause).__name__)
-            result = unexamined_result(Opened(item, started_at), gap, _now())
+            result = unexamined_result(Opened(item, found.started_at), gap, _now())
         await queue.put(result)
 
     # --------------------------------------------------------------------------------------------------- one item
 
-    async def _scan(self, item: Item, place: Place, started_at: datetime) -> FileResult:
-        scope = self._scope
-        stat = await asyncio.to_thread(scope.source.stat, item)
+    async def _scan(self, found: Opened, place: Place) -> FileResult:
+        scope, item, stat = self._scope, found.item, found.stat
         digest = scope.ledger.known_file(item.uri, stat) if stat is not None else None
-        found = Opened(item, started_at, stat, digest or "")
         if digest is not None:
+            found = replace(found, content_sha256=digest)
             result = await self._once(found, place, partial(self._from_memory, found, place))
             if result is not None:
                 return result

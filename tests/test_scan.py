@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,27 @@ async def test_entries_that_come_slowly_are_scanned_while_others_are_still_looke
         async for _ in scan_of(ledger, shelf, ToyEndpoint()).results(BOUNDS):
             shelf.has_row.set()
     assert shelf.late < 100
+
+
+class LateLooks(Shelf):
+    """Takes long to look at its first file."""
+
+    def stat(self, item: Item) -> Stat | None:
+        if item.index == 0:
+            time.sleep(0.05)
+        return super().stat(item)
+
+
+async def test_of_known_copies_the_first_of_the_source_is_scanned(tmp_path: Path) -> None:
+    (tmp_path / "archive").mkdir()
+    shelf, reader = LateLooks(tmp_path / "archive"), Words()
+    for name in ("first", "second", "third"):
+        shelf.add(name, "the same words")
+    async with ledger_in(tmp_path) as ledger:
+        await rows_of(scan_of(ledger, shelf, ToyEndpoint(), reader, run_id="run-0"))
+        for run in ("run-1", "run-2", "run-3"):
+            rows = await rows_of(scan_of(ledger, shelf, ToyEndpoint(), reader, run_id=run))
+            assert [name for name, one in rows.items() if not one.row.duplicate_of] == ["first"]
 
 
 class Watched(Shelf):

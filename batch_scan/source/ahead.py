@@ -40,8 +40,13 @@ async def read_ahead(source: Source, fresh_s: float = _FRESH_S) -> AsyncGenerato
     while batch := await aside(_next_of, source, entries):
         stale_s = time.monotonic() + fresh_s
         for entry, stat in batch:
-            is_fresh = time.monotonic() < stale_s
-            yield entry, stat if is_fresh else await asyncio.to_thread(_look_at, source, entry)
+            yield entry, stat if time.monotonic() < stale_s else await _look_again(source, entry)
+
+
+async def fresh_stat(source: Source, found: Found, since_s: float) -> Stat | None:
+    """Return what `Source.stat` says of an entry that was found at `since_s`, of the monotonic clock, or says now."""
+    entry, stat = found
+    return stat if time.monotonic() - since_s < _FRESH_S else await _look_again(source, entry)
 
 
 def _next_of(source: Source, entries: Iterator[Item | Refused]) -> list[Found]:
@@ -53,6 +58,10 @@ def _next_of(source: Source, entries: Iterator[Item | Refused]) -> list[Found]:
         if time.monotonic() >= ends_s:
             break
     return batch
+
+
+async def _look_again(source: Source, entry: Item | Refused) -> Stat | None:
+    return await asyncio.to_thread(_look_at, source, entry)
 
 
 def _look_at(source: Source, entry: Item | Refused) -> Stat | None:
