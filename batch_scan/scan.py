@@ -270,19 +270,20 @@ class Scan:
         opened = Opened(held.item, held.started_at, before, digest)
         if before.size_bytes == 0:
             return unexamined_result(opened, Shortfall(Reason.EMPTY, "the file is empty"), _now())
-        if held.claimed not in {"", digest} or not await self._unchanged(held, before):
+        judge, result = partial(self._judge, opened, held), None
+        if held.claimed or digest not in self._claims:  # as soon as it is read: of copies the first, as a rule
+            result = await (judge() if held.claimed else self._once(opened, held.place, judge))
+        if (result is None or result.row.duplicate_of) and not await self._unchanged(held, before):
             return unexamined_result(opened, _CHANGED, _now())
-        if held.claimed:
-            result = await self._judge(opened, held)
-        elif digest in self._claims:
+        if result is None:
             raise _BusyError(opened)
-        else:
-            result = await self._once(opened, held.place, partial(self._judge, opened, held))
         if result.row.reason is not Reason.CHANGED:
             await self._remember_file(held.item, held.stat, digest)
         return result
 
     async def _judge(self, opened: Opened, held: _Held) -> FileResult:
+        if held.claimed not in {"", opened.content_sha256} or not await self._unchanged(held, opened.stat):
+            return unexamined_result(opened, _CHANGED, _now())
         return await self._from_memory(opened, held.place) or await self._examine_file(opened, held)
 
     async def _examine_file(self, opened: Opened, held: _Held) -> FileResult:
