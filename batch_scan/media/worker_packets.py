@@ -36,6 +36,8 @@ _MAX_REORDERED: Final = 17
 """Pictures between the decoding of one and its being shown: 16 (H.264 and HEVC, `max_num_reorder`), and itself."""
 _LEAP_S: Final = 3600.0
 """A time beyond all that is looked at, and so far from the one before, is none; the film goes on where it was."""
+_MAX_AHEAD: Final = 4
+"""Times as many packets are read ahead, so that some with wrong times in a row do not vouch for one another."""
 _HOLE_S: Final = 1.0
 _DOUBT_S: Final = 2.0
 """A hole is damage where the demuxer complained that shortly before; without complaint the film is just so."""
@@ -193,19 +195,21 @@ class TrackPackets:
         return (packet.pts - packet.dts) * self.tick_s > _MAX_REORDERED * self.frame_s
 
     def _is_reached(self, packet: Packet[Any], ahead: deque[Packet[Any]], packets: Iterator[Packet[Any]]) -> bool:
-        """Say whether decoding gets to when a picture is shown before more pictures than can be reordered, or the end.
+        """Say whether no more pictures are shown before one and decoded after it than can be reordered.
 
-        Reads as far ahead as that takes.
+        Reads as far ahead as that takes. Where all are shown long after they are decoded, each is shown in its turn.
         """
-        passed = 0
+        most = self._packets_each * _MAX_REORDERED
+        passed = earlier = 0
         for following in chain(tuple(ahead), _kept(packets, ahead)):
             if following.stream_index != self._stream.index or following.dts is None:
                 continue
             if packet.pts is None or following.dts >= packet.pts:
                 return True
             passed += 1
-            if passed > self._packets_each * _MAX_REORDERED:
-                return False
+            earlier += following.pts is None or following.pts < packet.pts
+            if earlier > most or passed > _MAX_AHEAD * most:
+                return earlier <= most
         return True
 
     def _note_failure(self) -> None:

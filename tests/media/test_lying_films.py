@@ -43,14 +43,14 @@ def _each(interval_s: float, seconds: float, fps: float = FPS) -> list[tuple[obj
     return [(pytest.approx(k * interval_s), round(k * interval_s * fps)) for k in range(count)]
 
 
-def _with_late_packet(source: Path, path: Path, number: int, late_s: float) -> Path:
+def _with_late_packets(source: Path, path: Path, numbers: range, late_s: float) -> Path:
     with av.open(str(source)) as given, av.open(str(path), "w") as taken:
         track = given.streams.video[0]
         copy = taken.add_stream_from_template(track)
         for at, packet in enumerate(given.demux(track)):
             if packet.pts is None or packet.time_base is None:
                 continue
-            if at == number:
+            if at in numbers:
                 packet.pts += round(late_s / packet.time_base)
             packet.stream = copy
             taken.mux(packet)
@@ -63,9 +63,27 @@ async def test_a_picture_that_is_said_to_be_shown_far_ahead_hides_no_other(
     reader: MediaReader, tmp_path: Path, suffix: str, number: int, late_s: float
 ) -> None:
     film = numbered_video(tmp_path / "film.mp4", 10, *X264, "-g", "20", fps=FPS)
-    lying = _with_late_packet(film, tmp_path / f"lying.{suffix}", number, late_s)
+    lying = _with_late_packets(film, tmp_path / f"lying.{suffix}", range(number, number + 1), late_s)
     found = await _numbers(reader, lying, 0.5)
     assert [number for _, number in found] == [5 * k for k in range(20)]
+
+
+async def test_a_few_pictures_in_a_row_that_are_said_to_be_shown_far_ahead_do_not_vouch_for_one_another(
+    reader: MediaReader, tmp_path: Path
+) -> None:
+    film = numbered_video(tmp_path / "film.mp4", 10, *X264, "-g", "20", fps=FPS)
+    lying = _with_late_packets(film, tmp_path / "lying.ts", range(6, 10), 5.0)
+    found = [number for _, number in await _numbers(reader, lying, 0.5)]
+    assert [number for number in found if not 5 <= number < 12] == [0, *(5 * k for k in range(3, 20))]
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mp4"])
+async def test_a_film_that_is_shown_long_after_it_is_decoded_is_believed(
+    reader: MediaReader, tmp_path: Path, suffix: str
+) -> None:
+    film = numbered_video(tmp_path / "film.mp4", 10, *X264, "-g", "20", fps=FPS)
+    late = _with_late_packets(film, tmp_path / f"late.{suffix}", range(10_000), 3.0)
+    assert [number for _, number in await _numbers(reader, late, 0.5)] == [5 * k for k in range(20)]
 
 
 @pytest.mark.parametrize("group", [250, 6])
